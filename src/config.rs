@@ -1,0 +1,169 @@
+//! Settings: validated, typed, each with the origin of its value.
+
+use crate::core::advert::Version;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An address to keep alive, and the prefix length it was written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vip {
+    /// The address itself.
+    pub address: Ipv4Addr,
+    /// Prefix length, if one was written (`10.10.10.2/24`).
+    pub prefix: Option<u8>,
+}
+
+/// Where the peers come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Rancher's metadata service.
+    Rancher,
+    /// A list of addresses; our own may be among them.
+    List(Vec<IpAddr>),
+}
+
+/// How long the kernel keeps the address without hearing from us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// The next whole second above Master_Down, at least one.
+    Auto,
+    /// No limit.
+    Forever,
+}
+
+/// Which of the two checksums a v3 advert over IPv4 is sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// With the IPv4 pseudo-header: keepalived, FRR.
+    PseudoHeader,
+    /// Over the message alone: RFC 9568, Cisco, Juniper.
+    Message,
+}
+
+/// What is asked of the co-located load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckSetting {
+    /// Every TCP port the load balancer services on member hosts publish; with `stack/service`, only that one's.
+    Published(Option<(String, String)>),
+    /// These, all of which must pass. Empty: `none`, nothing is checked.
+    These(Vec<Target>),
+}
+
+/// One thing to check.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A TCP connect that stays open.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// An HTTP or HTTPS request.
+    Http {
+        /// The whole URL. Its user part is a secret.
+        url: String,
+    },
+    /// A command: an argument vector, never a shell.
+    Exec {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+}
+
+/// How the checks are run and what counts as an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckSettings {
+    /// Pause between two looks at a fit load balancer.
+    pub interval: Duration,
+    /// Longest wait for one answer.
+    pub timeout: Duration,
+    /// Successes in a row that make an unfit host fit.
+    pub rise: u32,
+    /// Failures in a row that make a fit host unfit.
+    pub fall: u32,
+    /// Accepted HTTP status codes as inclusive ranges; empty: any status line.
+    pub status: Vec<(u16, u16)>,
+    /// `Host` header of HTTP checks.
+    pub host_header: Option<String>,
+    /// Whether certificates are verified.
+    pub tls_verify: bool,
+}
+
+/// How the address is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcements {
+    /// Announcements in one burst.
+    pub repeat: u32,
+    /// When the second burst follows the first; zero: none.
+    pub delay: Duration,
+    /// Pause between periodic announcements while the address is held; zero: none.
+    pub refresh: Duration,
+    /// Pause between the announcements of a burst.
+    pub interval: Duration,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All settings in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses of the virtual router; at least one, no two alike.
+    pub vips: Vec<Vip>,
+    /// Interface the addresses go to; none: derived.
+    pub interface: Option<String>,
+    /// Address the adverts come from; none: derived.
+    pub source: Option<IpAddr>,
+    /// Where the peers come from.
+    pub peers: Peers,
+    /// Base URL of the metadata service, no slash at its end.
+    pub metadata_url: String,
+    /// Labels (key, value) a host must all carry to take part.
+    pub host_label: Vec<(String, String)>,
+    /// File that keeps the last good membership.
+    pub state_file: Option<PathBuf>,
+    /// Name of this host in messages; none: its host name.
+    pub router_id: Option<String>,
+    /// Virtual router id, derived from the lowest address unless set.
+    pub vrid: u8,
+    /// Priority, if set by hand.
+    pub priority: Option<u8>,
+    /// Whether a higher priority takes the address from a lower one.
+    pub preempt: bool,
+    /// How long a lower priority is borne before it is preempted.
+    pub preempt_delay: Duration,
+    /// Version of VRRP.
+    pub version: Version,
+    /// Advertisement interval.
+    pub interval: Duration,
+    /// Form of the v3 checksum that is sent.
+    pub checksum: Checksum,
+    /// Lowest TTL an advert may arrive with.
+    pub min_ttl: u8,
+    /// What is checked.
+    pub check: CheckSetting,
+    /// How it is checked.
+    pub checks: CheckSettings,
+    /// Whether the link's state counts.
+    pub track_link: bool,
+    /// Lifetime of the address in the kernel.
+    pub lease: Lease,
+    /// Whether an address that is there already and is not ours is taken over.
+    pub adopt: bool,
+    /// How long a leaver waits for its successor.
+    pub handover_limit: Duration,
+    /// Gratuitous ARP.
+    pub announcements: Announcements,
+    /// Log levels (`info,outrider::net=debug`).
+    pub log: tracing_subscriber::filter::Targets,
+    /// Form of the log lines.
+    pub log_format: LogFormat,
+}

@@ -1,0 +1,3 @@
+//! Command line, logging, exit codes; nothing else.
+
+fn main() {}

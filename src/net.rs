@@ -1,0 +1,1 @@
+//! The kernel: interface, alarm (timerfd), lock, raw and packet sockets, the address.

@@ -1,0 +1,1 @@
+//! The one place where core and adapters meet: wait, feed the core, carry out its commands.
