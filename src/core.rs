@@ -1,15 +1,51 @@
 //! The decision: who may hold the address, when, and what is to be done about it.
 //!
-//! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as
-//! [`Command`]s; `run` carries them out in order.
+//! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as [`Command`]s.
+//!
+//! The contract of [`Agent`]: call a `handle_…` method for whatever happened, with a time that never goes
+//! backwards; then carry out what [`Agent::next_command`] returns, in order, until it returns none; then wait
+//! until [`Agent::next_deadline`] and call [`Agent::handle_timeout`]. A spurious call does nothing. After a
+//! wait, adverts that have arrived meanwhile are handed in before the timeout: they may have ended a silence.
 
 pub mod advert;
+pub mod announce;
+pub mod command;
+pub mod event;
+pub mod fitness;
+pub mod lease;
 pub mod members;
+pub mod peers;
+pub mod probe;
+pub mod router;
+pub mod timing;
 
+use advert::{Advert, Version};
+use announce::Announcements;
+use command::Command;
+use event::{Event, State};
+use fitness::Fitness;
+use members::{Membership, Standing};
+use peers::Peers;
+use probe::Probe;
+use router::{Leave, Router, Stance};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A moment: time since boot by `CLOCK_BOOTTIME`, so that a suspended host's sleep counts.
 pub type Time = Duration;
+
+/// Metadata older than this is confirmed before a host that has heard nobody claims the address.
+const FRESH: Duration = Duration::from_secs(5);
+/// Pause between two requests to read the metadata again.
+const REREAD: Duration = Duration::from_secs(2);
+/// Pause before the kernel is asked again for an address it refused.
+const REFUSAL: Duration = Duration::from_secs(5);
+/// Adverts that cannot be accepted count as a holder for at least this long: longer than three of keepalived's
+/// usual intervals.
+const UNSEEN: Duration = Duration::from_secs(4);
+/// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
+const WARNED_MAX: usize = 256;
 
 /// What one look at one check of the load balancer showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,4 +56,479 @@ pub enum Outcome {
     Dead(String),
     /// It did not answer as it should; counts up to `fall`.
     Fail(String),
+}
+
+/// What the core needs to know of the settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The virtual router, 1-255.
+    pub vrid: u8,
+    /// Version of VRRP.
+    pub version: Version,
+    /// The address our adverts come from.
+    pub source: IpAddr,
+    /// The addresses of the virtual router.
+    pub addresses: Vec<IpAddr>,
+    /// Advertisement interval.
+    pub interval: Duration,
+    /// Priority, if set by hand.
+    pub priority: Option<u8>,
+    /// Whether a higher priority takes the address from a lower one.
+    pub preempt: bool,
+    /// How long a lower priority is borne before that.
+    pub preempt_delay: Duration,
+    /// Lifetime of the address in the kernel, whole seconds; none: for ever.
+    pub lease: Option<Duration>,
+    /// How long a leaver waits for its successor.
+    pub handover_limit: Duration,
+    /// Gratuitous ARP.
+    pub announcements: Announcements,
+    /// Lowest TTL an advert may arrive with.
+    pub min_ttl: u8,
+    /// Successes that make an unfit host fit.
+    pub rise: u32,
+    /// Failures that make a fit host unfit.
+    pub fall: u32,
+}
+
+/// What the kernel did about the addresses, or what happened to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// They were added by a request sent at this moment.
+    Added {
+        /// When the request was sent.
+        sent: Time,
+    },
+    /// Their lifetime was renewed by a request sent at this moment.
+    Renewed {
+        /// When the request was sent.
+        sent: Time,
+    },
+    /// They are removed.
+    Removed,
+    /// A request was not made, or was undone, because its time had passed.
+    TooLate,
+    /// A request failed.
+    Failed {
+        /// Whether it was to add (else: to renew or to remove).
+        adding: bool,
+        /// The error, for people.
+        why: String,
+    },
+    /// Somebody else removed one of them.
+    Gone,
+    /// One of them is there and is not ours: what to do about it, for people.
+    Foreign(String),
+    /// That is over.
+    ForeignGone,
+}
+
+/// A datagram that was understood.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Source address.
+    pub from: IpAddr,
+    /// Time to live it arrived with.
+    pub ttl: u8,
+    /// What it says.
+    pub advert: Advert,
+}
+
+/// How far the metadata can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freshness {
+    /// It is the truth: a list that was typed in.
+    Fixed,
+    AsOf(Time),
+    Unreachable,
+}
+
+/// The agent's mind: one virtual router on this host.
+#[derive(Debug)]
+pub struct Agent {
+    settings: Settings,
+    router: Router,
+    fitness: Fitness,
+    was_fit: bool,
+    hurried: Option<bool>,
+    members: Option<Membership>,
+    freshness: Freshness,
+    reread_at: Time,
+    peers: Peers,
+    probe: Probe,
+    held_before: bool,
+    link: Result<(), String>,
+    locked: Result<(), String>,
+    foreign: Option<String>,
+    refused: Option<(String, Time)>,
+    unseen: Option<(IpAddr, Time)>,
+    /// What was said, and how often it has happened since.
+    warned: BTreeMap<(IpAddr, &'static str), u64>,
+    stopping: bool,
+    exited: bool,
+    turn: Time,
+    commands: VecDeque<Command>,
+}
+
+impl Agent {
+    /// An agent that begins to listen at `now`. It waits for members, for the lock and for a first success of
+    /// its checks.
+    pub fn new(settings: Settings, now: Time) -> Agent {
+        Agent {
+            router: Router::new(settings.clone(), now),
+            fitness: Fitness::new(settings.rise, settings.fall),
+            was_fit: false,
+            hurried: None,
+            members: None,
+            freshness: Freshness::Fixed,
+            reread_at: now,
+            peers: Peers::default(),
+            probe: Probe::default(),
+            held_before: false,
+            link: Err("the state of the link is not known yet".to_owned()),
+            locked: Err("the lock of the virtual router is not taken yet".to_owned()),
+            foreign: None,
+            refused: None,
+            unseen: None,
+            warned: BTreeMap::new(),
+            stopping: false,
+            exited: false,
+            turn: now,
+            commands: VecDeque::new(),
+            settings,
+        }
+    }
+
+    /// The state of the virtual router.
+    pub fn state(&self) -> State {
+        self.router.state()
+    }
+
+    /// The priority it advertises.
+    pub fn priority(&self) -> u8 {
+        self.router.priority()
+    }
+
+    /// What is to be done next.
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When [`Agent::handle_timeout`] is to be called. Any call may change it.
+    pub fn next_deadline(&self) -> Time {
+        // The core wants to be woken even when nothing is due: a long gap between turns means it slept.
+        let pulse = self.turn + self.router.master_down() / 2;
+        let refused = self.refused.as_ref().map(|(_, until)| *until);
+        let deadlines = [self.router.deadline(), self.probe.deadline(), refused];
+        deadlines.into_iter().flatten().fold(pulse, Time::min)
+    }
+
+    /// Who takes part, by a list that was typed in (`read_at` none), or by metadata that was asked at
+    /// `read_at`.
+    pub fn handle_members(&mut self, now: Time, members: &Membership, read_at: Option<Time>) {
+        self.wake(now);
+        self.freshness = read_at.map_or(Freshness::Fixed, Freshness::AsOf);
+        let changed = self.members.as_ref() != Some(members);
+        if changed {
+            let source = self.settings.source;
+            let listed = members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
+            self.peers.set_listed(now, listed);
+            self.router.set_targets(self.peers.targets());
+            self.members = Some(members.clone());
+            let before = self.router.priority();
+            let priority = self.derived_priority();
+            self.router.set_priority(priority);
+            let names: Vec<_> =
+                members.others.iter().map(|m| format!("{} ({})", m.name, m.address)).collect();
+            let others = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+            let was = if before == priority { String::new() } else { format!(", was {before}") };
+            self.notice(format!("taking part with {others}; own priority {priority}{was}"));
+        }
+        self.settle(now);
+    }
+
+    /// The metadata was asked at `at` and has not changed.
+    pub fn handle_confirmed(&mut self, now: Time, at: Time) {
+        self.wake(now);
+        if self.freshness != Freshness::Fixed {
+            self.freshness = Freshness::AsOf(at);
+        }
+        self.settle(now);
+    }
+
+    /// The metadata service does not answer.
+    pub fn handle_unreachable(&mut self, now: Time) {
+        self.wake(now);
+        if self.freshness != Freshness::Fixed {
+            self.freshness = Freshness::Unreachable;
+        }
+        self.settle(now);
+    }
+
+    /// What has to pass for this host to be fit, by name; or why that cannot be known.
+    pub fn handle_checks(&mut self, now: Time, checks: Result<&[String], String>) {
+        self.wake(now);
+        match checks {
+            Ok(names) => self.fitness.set_checks(names),
+            Err(why) => self.fitness.set_missing(why),
+        }
+        self.settle(now);
+    }
+
+    /// One look at one check.
+    pub fn handle_health(&mut self, now: Time, check: &str, outcome: &Outcome) {
+        self.wake(now);
+        let one_suffices = !self.was_fit || self.router.is_vacant(now);
+        self.fitness.record(check, outcome, one_suffices);
+        self.was_fit |= self.fitness.unfit().is_none();
+        self.settle(now);
+    }
+
+    /// Whether the interface can carry our adverts; if not, why.
+    pub fn handle_link(&mut self, now: Time, link: Result<(), String>) {
+        self.wake(now);
+        if self.link.is_err() && link.is_ok() {
+            self.router.listen_anew(now);
+        }
+        self.link = link;
+        self.settle(now);
+    }
+
+    /// Whether this process is the one that serves the virtual router on this host; if not, why.
+    pub fn handle_lock(&mut self, now: Time, locked: Result<(), String>) {
+        self.wake(now);
+        self.locked = locked;
+        self.settle(now);
+    }
+
+    /// A datagram that was understood. Those of other virtual routers are ignored.
+    pub fn handle_advert(&mut self, now: Time, heard: &Heard) {
+        self.wake(now);
+        let (from, advert) = (heard.from, &heard.advert);
+        if advert.vrid != self.settings.vrid {
+            return;
+        }
+        if from == self.settings.source {
+            let text = format!("an advert came in from our own address {from}: is it used by another host?");
+            return self.warn(from, "own address", text);
+        }
+        if heard.ttl < self.settings.min_ttl {
+            let text = format!("{from} sends with TTL {}; set OUTRIDER_MIN_TTL to accept it", heard.ttl);
+            return self.warn(from, "TTL", text);
+        }
+        if advert.version != self.settings.version {
+            let text = format!("{from} speaks VRRP {:?}; set OUTRIDER_VRRP_VERSION alike", advert.version);
+            return self.unseen(now, from, "version", text);
+        }
+        if advert.version == Version::V2 && advert.interval != self.settings.interval {
+            let text = format!(
+                "{from} advertises every {:?}, this host every {:?}; set OUTRIDER_ADVERT_INTERVAL alike",
+                advert.interval, self.settings.interval
+            );
+            return self.unseen(now, from, "interval", text);
+        }
+        self.notice_mistakes(from, advert);
+        if self.peers.hear(now, from) {
+            self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
+            self.router.set_targets(self.peers.targets());
+        }
+        if !self.peers.is_listed(from) {
+            self.reread(now);
+        }
+        let successor = advert.priority == 0 && self.is_successor_of(from);
+        self.router.advert(now, from, advert, successor, &mut self.commands);
+        self.settle(now);
+    }
+
+    /// A datagram for our virtual router that is broken: somebody may hold the address who cannot be followed.
+    pub fn handle_rejected(&mut self, now: Time, from: IpAddr, why: &str) {
+        self.wake(now);
+        if from != self.settings.source {
+            self.unseen(now, from, "rejected", format!("adverts of {from} are rejected: {why}"));
+            self.settle(now);
+        }
+    }
+
+    /// Another station said by ARP that one of the addresses is its own.
+    pub fn handle_arp(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) {
+        self.wake(now);
+        if self.settings.addresses.contains(&address) && self.probe.answered(now, mac) {
+            let text = format!("{address} is in use by {}: no claim while it answers", hardware(mac));
+            self.commands.push_back(Command::Tell(Event::Warning(text)));
+        }
+        self.settle(now);
+    }
+
+    /// What the kernel did about the addresses.
+    pub fn handle_kernel(&mut self, now: Time, answer: &Kernel) {
+        self.wake(now);
+        match answer {
+            Kernel::Foreign(why) => self.foreign = Some(why.clone()),
+            Kernel::ForeignGone => self.foreign = None,
+            Kernel::Failed { adding: true, why } => self.refused = Some((why.clone(), now + REFUSAL)),
+            Kernel::Failed { adding: false, why } => {
+                let text = format!("the kernel refused to renew or remove the address: {why}");
+                self.warn(self.settings.source, "kernel", text);
+            }
+            _ => {}
+        }
+        self.router.kernel(now, answer, &mut self.commands);
+        self.settle(now);
+    }
+
+    /// The process is to end: hand over, then [`Command::Exit`].
+    pub fn handle_shutdown(&mut self, now: Time) {
+        self.wake(now);
+        self.stopping = true;
+        self.settle(now);
+    }
+
+    /// Acts on whatever is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.wake(now);
+        self.settle(now);
+        self.router.timeout(now, &mut self.commands);
+        self.settle(now);
+    }
+
+    /// Notices a sleep before anything else is looked at.
+    fn wake(&mut self, now: Time) {
+        let gap = now.saturating_sub(self.turn);
+        if gap > self.router.master_down() {
+            self.router.slept(now, gap, &mut self.commands);
+        }
+        self.turn = now;
+    }
+
+    fn settle(&mut self, now: Time) {
+        if self.refused.as_ref().is_some_and(|(_, until)| now >= *until) {
+            self.refused = None;
+        }
+        self.held_before |= self.router.state() == State::Active;
+        let first = !self.held_before && !self.peers.any_heard();
+        if self.probe.turn(now, first && self.link.is_ok()) {
+            self.commands.push_back(Command::Probe);
+        }
+        let stance = self.stance(now, first);
+        self.router.settle(now, stance, &mut self.commands);
+        if first && self.router.is_vacant(now) && self.is_stale(now) {
+            self.reread(now);
+        }
+        let hurry = self.fitness.unfit().is_some();
+        if self.hurried.replace(hurry) != Some(hurry) {
+            self.commands.push_back(Command::Hurry(hurry));
+        }
+        if self.stopping && !self.exited && self.router.is_clear(now) {
+            self.exited = true;
+            self.commands.push_back(Command::Exit);
+        }
+    }
+
+    fn stance(&self, now: Time, first: bool) -> Stance {
+        let absent = match &self.members {
+            None => Some("it is not known yet who takes part".to_owned()),
+            Some(_) => self.locked.clone().err(),
+        };
+        let refused =
+            || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
+        let unfit = self.link.clone().err().or_else(|| self.foreign.clone()).or_else(refused);
+        let leave = match &self.members {
+            _ if self.stopping => Some(Leave::Shutdown),
+            Some(Membership { me: Standing::Left(why), .. }) => Some(Leave::Membership(why.clone())),
+            _ => None,
+        };
+        Stance {
+            absent,
+            unfit: unfit.or_else(|| self.fitness.unfit()),
+            leave,
+            no_claim: self.no_claim(now, first),
+        }
+    }
+
+    /// Why the address must not be claimed just now although nobody is believed to hold it.
+    fn no_claim(&self, now: Time, first: bool) -> Option<String> {
+        let window = UNSEEN.max(self.router.master_down());
+        if let Some((from, at)) = self.unseen
+            && now.saturating_sub(at) < window
+        {
+            return Some(format!("{from} advertises it in a way that this host must reject"));
+        }
+        if !first {
+            return None;
+        }
+        if let Some(mac) = self.probe.rival(now) {
+            return Some(format!("the station {} answers for it", hardware(mac)));
+        }
+        if !self.probe.asked() {
+            return Some("other stations are still being asked by ARP".to_owned());
+        }
+        self.is_stale(now).then(|| "the metadata has to be confirmed first".to_owned())
+    }
+
+    fn is_stale(&self, now: Time) -> bool {
+        matches!(self.freshness, Freshness::AsOf(at) if now.saturating_sub(at) > FRESH)
+    }
+
+    fn reread(&mut self, now: Time) {
+        if now >= self.reread_at && self.freshness != Freshness::Fixed {
+            self.reread_at = now + REREAD;
+            self.commands.push_back(Command::Reread);
+        }
+    }
+
+    fn derived_priority(&self) -> u8 {
+        let by_hand = self.settings.priority;
+        let Some(members) = &self.members else { return self.router.priority() };
+        let Some(me) = members.me() else { return self.router.priority() };
+        let rank = members.rank(self.settings.vrid, &me.id);
+        me.priority.or(by_hand).unwrap_or_else(|| members::priority(rank, members.all().count()))
+    }
+
+    /// Whether this host is first in line after `leaver`. Where priorities were set by hand and more than two
+    /// take part, nobody knows the others' well enough.
+    fn is_successor_of(&self, leaver: IpAddr) -> bool {
+        let Some(members) = &self.members else { return false };
+        let by_hand = self.settings.priority.is_some() || members.all().any(|m| m.priority.is_some());
+        let first = members.first_besides(self.settings.vrid, leaver);
+        !(by_hand && members.all().count() > 2)
+            && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
+    }
+
+    fn notice_mistakes(&mut self, from: IpAddr, advert: &Advert) {
+        let same = advert.addresses.len() == self.settings.addresses.len()
+            && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
+        if !same {
+            let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
+            self.warn(from, "addresses", text);
+        }
+        if advert.priority != 0 && advert.priority == self.router.priority() {
+            let text = format!("{from} has the same priority {} as this host", advert.priority);
+            self.warn(from, "priority", text);
+        }
+    }
+
+    fn unseen(&mut self, now: Time, from: IpAddr, kind: &'static str, text: String) {
+        self.unseen = Some((from, now));
+        self.warn(from, kind, text);
+    }
+
+    fn notice(&mut self, text: String) {
+        self.commands.push_back(Command::Tell(Event::Notice(text)));
+    }
+
+    /// Says a thing once for each peer and kind, and counts it.
+    fn warn(&mut self, from: IpAddr, kind: &'static str, text: String) {
+        if self.warned.len() >= WARNED_MAX && !self.warned.contains_key(&(from, kind)) {
+            return;
+        }
+        let count = self.warned.entry((from, kind)).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            self.commands.push_back(Command::Tell(Event::Warning(text)));
+        }
+    }
+}
+
+fn hardware(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -32,3 +32,49 @@ pub struct Membership {
     /// The other members, sorted by id.
     pub others: Vec<Member>,
 }
+
+impl Membership {
+    /// This host as a member, if it is one.
+    pub fn me(&self) -> Option<&Member> {
+        match &self.me {
+            Standing::Member(me) => Some(me),
+            Standing::Left(_) => None,
+        }
+    }
+
+    /// Everybody who takes part, this host included.
+    pub fn all(&self) -> impl Iterator<Item = &Member> {
+        self.me().into_iter().chain(&self.others)
+    }
+
+    /// Place of a member in the order of this virtual router: 0 for the first.
+    ///
+    /// Rendezvous hashing: each member's score depends on nobody else, so the order of two members never
+    /// changes because a third comes or goes.
+    pub fn rank(&self, vrid: u8, id: &str) -> usize {
+        let mine = (score(vrid, id), id);
+        self.all().filter(|m| m.id != id && (score(vrid, &m.id), m.id.as_str()) > mine).count()
+    }
+
+    /// The first-ranked member other than the one at `address`.
+    pub fn first_besides(&self, vrid: u8, address: IpAddr) -> Option<&Member> {
+        self.all().filter(|m| m.address != address).max_by_key(|m| (score(vrid, &m.id), m.id.clone()))
+    }
+}
+
+/// Priority of a rank among `members` hosts: 254 for the first, in steps wide enough that the Skew_Times of
+/// two Backups differ by 6 % of the interval (when there are 16 members or fewer). Always within 1-254.
+pub fn priority(rank: usize, members: usize) -> u8 {
+    let step = (253 / members.max(1)).clamp(1, 16);
+    254u8.saturating_sub(u8::try_from(rank.saturating_mul(step)).unwrap_or(253)).max(1)
+}
+
+/// FNV-1a over VRID and id, finished by MurmurHash3's mixer: the same on every host and in every version.
+fn score(vrid: u8, id: &str) -> u64 {
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut hash = std::iter::once(vrid).chain(id.bytes()).fold(0xcbf2_9ce4_8422_2325, fnv);
+    for factor in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    }
+    hash ^ (hash >> 33)
+}

@@ -1,0 +1,40 @@
+//! What people are told.
+
+use std::fmt;
+
+/// State of a virtual router (RFC 9568 section 6.4), with a fourth one for a host that cannot serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Membership or the virtual router's lock are not there yet.
+    Initialize,
+    /// Fit, and listening to the Active, or waiting out its silence.
+    Backup,
+    /// This host holds the address.
+    Active,
+    /// This host cannot or must not serve: it listens, and claims nothing.
+    Fault,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Something worth a log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The state changed.
+    Transition {
+        /// State before.
+        from: State,
+        /// State after.
+        to: State,
+        /// Cause, in words for people.
+        why: String,
+    },
+    /// Something changed that is no fault.
+    Notice(String),
+    /// Something is wrong, here or at a peer; said once for each cause.
+    Warning(String),
+}

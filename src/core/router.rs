@@ -1,0 +1,377 @@
+//! One virtual router.
+//!
+//! ```text
+//!                 members and lock known
+//!   Initialize ───────────────┬─────────────┐
+//!                             ▼   unfit     ▼
+//!                          Backup ◄──────► Fault
+//!     silence, priority 0,  │  ▲            ▲
+//!     or preemption         ▼  │ outranked, │ unfit, handed over
+//!                          Active ──────────┘
+//!                              late
+//! ```
+//!
+//! RFC 9568 section 6.4, with Fault added and two departures: an Active that is outranked sends no priority 0
+//! (neither does the RFC's), and one that hands over keeps the address until its successor speaks.
+
+mod active;
+
+use crate::core::advert::Advert;
+use crate::core::announce::Schedule;
+use crate::core::command::Command;
+use crate::core::event::{Event, State};
+use crate::core::lease::Lease;
+use crate::core::timing;
+use crate::core::{Kernel, Settings, Time};
+use active::Leaving;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The first advert of a new Active waits for its address this long, should the kernel be slow to add it.
+const FIRST_ADVERT: Duration = Duration::from_millis(10);
+/// How long a removal may stay unanswered before it no longer keeps the process from ending.
+const REMOVAL: Duration = Duration::from_secs(1);
+/// The kernel looks for expired addresses this late at worst.
+const EXPIRY_SLACK: Duration = Duration::from_millis(1500);
+/// A priority 0 is repeated after one and a half intervals: each one restarts a keepalived peer's Skew_Time.
+const REPEAT_NUMERATOR: u32 = 3;
+
+/// Why this host should hand the address over while it can still serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The process ends: the address goes at the limit, successor or not.
+    Shutdown,
+    /// The host takes part no more: without a successor the address stays.
+    Membership(String),
+}
+
+/// What the rest of the core has to say about this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stance {
+    /// Something is missing without which the router cannot start.
+    pub absent: Option<String>,
+    /// Why this host cannot serve.
+    pub unfit: Option<String>,
+    /// Why it should hand over.
+    pub leave: Option<Leave>,
+    /// Why it must not claim just now.
+    pub no_claim: Option<String>,
+}
+
+/// The Active this router follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Followed {
+    /// Source address of its adverts.
+    pub from: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+    /// When it was last heard.
+    pub last: Time,
+}
+
+/// What an Active has to look after.
+#[derive(Debug)]
+struct Holding {
+    confirmed: bool,
+    advert_at: Time,
+    lease: Lease,
+    announcements: Schedule,
+    rival_until: Option<Time>,
+    leaving: Option<Leaving>,
+}
+
+/// The state machine of one virtual router.
+#[derive(Debug)]
+pub struct Router {
+    settings: Settings,
+    state: State,
+    stance: Stance,
+    priority: u8,
+    targets: Vec<IpAddr>,
+    followed: Option<Followed>,
+    listening_since: Time,
+    /// The interval by which silence is measured: the followed Active's in version 3, else our own.
+    interval: Duration,
+    /// End of Master_Down (or Skew_Time): from then on nobody is believed to hold the address.
+    down_at: Time,
+    /// Why nobody is believed to hold it, if it was told.
+    vacated: Option<String>,
+    preempt_at: Option<Time>,
+    blocked: Option<String>,
+    /// Some exactly while Active.
+    holding: Option<Holding>,
+    removing: Option<Time>,
+    /// Priority 0 is to be repeated: when, and how often.
+    farewell: Option<(Time, u8)>,
+}
+
+impl Router {
+    /// A router that has just begun to listen.
+    pub fn new(settings: Settings, now: Time) -> Router {
+        let interval = settings.interval;
+        let mut router = Router {
+            settings,
+            state: State::Initialize,
+            stance: Stance { absent: Some("has just started".to_owned()), ..Stance::default() },
+            priority: 1,
+            targets: Vec::new(),
+            followed: None,
+            listening_since: now,
+            interval,
+            down_at: now,
+            vacated: None,
+            preempt_at: None,
+            blocked: None,
+            holding: None,
+            removing: None,
+            farewell: None,
+        };
+        router.listen_anew(now);
+        router
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The priority it advertises.
+    pub fn priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// Takes a new priority; running timers stay as they are.
+    pub fn set_priority(&mut self, priority: u8) {
+        self.priority = priority;
+        if self.state == State::Initialize && self.followed.is_none() && self.vacated.is_none() {
+            self.down_at = self.listening_since + self.master_down();
+        }
+    }
+
+    /// Takes a new list of receivers.
+    pub fn set_targets(&mut self, targets: Vec<IpAddr>) {
+        self.targets = targets;
+    }
+
+    /// Whether nobody is known to hold the address.
+    pub fn is_vacant(&self, now: Time) -> bool {
+        self.state != State::Active && (self.followed.is_none() || now >= self.down_at)
+    }
+
+    /// Whether nothing of this run is left in the kernel, as far as can be known.
+    pub fn is_clear(&self, now: Time) -> bool {
+        self.state != State::Active && self.removing.is_none_or(|since| now >= since + REMOVAL)
+    }
+
+    /// The silence after which a claim is made.
+    pub fn master_down(&self) -> Duration {
+        timing::master_down(self.settings.version, self.priority, self.interval)
+    }
+
+    fn skew(&self) -> Duration {
+        timing::skew(self.settings.version, self.priority, self.interval)
+    }
+
+    /// An advert of another router for this virtual router. `successor`: if it has priority 0, this host is
+    /// the first in line after the sender.
+    pub fn advert(
+        &mut self,
+        now: Time,
+        from: IpAddr,
+        advert: &Advert,
+        successor: bool,
+        out: &mut VecDeque<Command>,
+    ) {
+        match (self.state, advert.priority) {
+            (State::Active, 0) => self.heard_resignation(out),
+            (State::Active, _) => self.heard_rival(now, from, advert, out),
+            (_, 0) if self.followed.is_some_and(|followed| followed.from != from) => {}
+            (state, 0) => {
+                self.followed = None;
+                self.vacated = Some(format!("{from} gave the address up"));
+                self.farewell = None;
+                self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
+                if state == State::Backup {
+                    self.timeout(now, out);
+                }
+            }
+            (State::Backup, priority) if self.preempts(now, priority) => {}
+            (_, _) => self.follow(now, from, advert, out),
+        }
+    }
+
+    /// Whether a lower priority is borne no longer, so that its adverts do not reset the timer.
+    fn preempts(&mut self, now: Time, priority: u8) -> bool {
+        if !self.settings.preempt || priority >= self.priority {
+            self.preempt_at = None;
+            return false;
+        }
+        now >= *self.preempt_at.get_or_insert(now + self.settings.preempt_delay)
+    }
+
+    fn follow(&mut self, now: Time, from: IpAddr, advert: &Advert, out: &mut VecDeque<Command>) {
+        if self.followed.is_none_or(|followed| followed.from != from) {
+            let text = format!("{from} holds the address with priority {}", advert.priority);
+            out.push_back(Command::Tell(Event::Notice(text)));
+        }
+        self.interval = advert.interval;
+        self.followed = Some(Followed { from, priority: advert.priority, last: now });
+        self.down_at = now + self.master_down();
+        self.vacated = None;
+        self.blocked = None;
+        self.farewell = None;
+    }
+
+    /// What the kernel did about the address.
+    pub fn kernel(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
+        match (self.state, answer) {
+            (_, Kernel::Removed) => self.removing = None,
+            (State::Active, answer) => self.kernel_active(now, answer, out),
+            // Answers to what was asked before the address was given up: its removal is on the way.
+            (State::Initialize | State::Backup | State::Fault, _) => {}
+        }
+    }
+
+    /// Brings the state in line with what the rest of the core says.
+    pub fn settle(&mut self, now: Time, stance: Stance, out: &mut VecDeque<Command>) {
+        self.stance = stance;
+        let leave = match &self.stance.leave {
+            Some(Leave::Shutdown) => Some("the agent is stopping".to_owned()),
+            Some(Leave::Membership(why)) => Some(why.clone()),
+            None => None,
+        };
+        let hindrance = self.stance.unfit.clone().or(leave);
+        match (self.state, &self.stance.absent, hindrance) {
+            (State::Initialize, Some(_), _) => {}
+            (State::Initialize, None, Some(why)) => self.enter(State::Fault, why, out),
+            (State::Initialize, None, None) => {
+                self.enter(State::Backup, "this host takes part and can serve".to_owned(), out);
+            }
+            (State::Fault, _, Some(_)) => {}
+            (State::Fault, _, None) => {
+                self.down_at = self.down_at.max(now + self.skew());
+                self.farewell = None;
+                self.enter(State::Backup, "this host can serve".to_owned(), out);
+            }
+            (State::Backup, _, Some(why)) => self.enter(State::Fault, why, out),
+            (State::Backup, _, None) => {
+                if self.blocked.is_some() && self.stance.no_claim.is_none() {
+                    // Others may have been held back by the same cause: go in turn.
+                    self.blocked = None;
+                    self.down_at = self.down_at.max(now + self.skew());
+                }
+            }
+            (State::Active, _, _) => self.settle_active(now, out),
+        }
+    }
+
+    /// Acts on whatever is due.
+    pub fn timeout(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        match self.state {
+            State::Active => self.timeout_active(now, out),
+            State::Backup if now >= self.down_at => self.claim(now, out),
+            State::Fault => self.repeat_farewell(now, out),
+            State::Initialize | State::Backup => {}
+        }
+    }
+
+    /// When [`Router::timeout`] has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        let own = match (self.state, &self.holding) {
+            (State::Active, Some(holding)) => Some(holding.deadline()),
+            (State::Backup, _) if self.blocked.is_none() => Some(self.down_at),
+            (State::Fault, _) => self.farewell.map(|(at, _)| at),
+            _ => None,
+        };
+        own.into_iter().chain(self.removing.map(|since| since + REMOVAL)).min()
+    }
+
+    /// The process slept past its own Master_Down: whoever took over is not to be disturbed, and silence that
+    /// was not listened to proves nothing.
+    pub fn slept(&mut self, now: Time, slept: Duration, out: &mut VecDeque<Command>) {
+        if self.state == State::Active {
+            let why = format!("this host slept for {} ms and may have been replaced", slept.as_millis());
+            self.step_down(now, State::Backup, why, out);
+        }
+        self.listen_anew(now);
+    }
+
+    /// Silence is measured from now on.
+    pub fn listen_anew(&mut self, now: Time) {
+        self.followed = None;
+        self.vacated = None;
+        self.interval = self.settings.interval;
+        self.listening_since = now;
+        self.down_at = now + self.master_down();
+    }
+
+    fn claim(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if let Some(why) = &self.stance.no_claim {
+            if self.blocked.as_ref() != Some(why) {
+                let text = format!("nobody holds the address, but there is no claim: {why}");
+                out.push_back(Command::Tell(Event::Notice(text)));
+                self.blocked = Some(why.clone());
+            }
+            return;
+        }
+        let silent = self.followed.take();
+        let why = match (&silent, self.vacated.take()) {
+            (_, Some(why)) => why,
+            (Some(silent), None) if self.settings.preempt && silent.priority < self.priority => {
+                format!(
+                    "preempting {}: its priority {} < ours {}",
+                    silent.from, silent.priority, self.priority
+                )
+            }
+            (Some(silent), None) => format!(
+                "nothing heard from {} for {} ms",
+                silent.from,
+                now.saturating_sub(silent.last).as_millis()
+            ),
+            (None, None) => format!("nobody was heard for {} ms", self.master_down().as_millis()),
+        };
+        let lease = self.settings.lease;
+        let rival_until = silent.map(|silent| silent.last + lease.unwrap_or_default() + EXPIRY_SLACK);
+        let holding = Holding {
+            confirmed: false,
+            advert_at: now + FIRST_ADVERT.min(self.settings.interval),
+            lease: Lease::new(lease, now),
+            announcements: Schedule::new(self.settings.announcements),
+            rival_until,
+            leaving: None,
+        };
+        let not_after = holding.lease.until();
+        self.holding = Some(holding);
+        self.interval = self.settings.interval;
+        self.preempt_at = None;
+        self.blocked = None;
+        self.removing = None;
+        out.push_back(Command::Add { not_after });
+        self.enter(State::Active, why, out);
+    }
+
+    fn repeat_farewell(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if let Some((at, left)) = self.farewell
+            && now >= at
+        {
+            self.advertise(0, out);
+            self.farewell = (left > 1).then(|| (now + self.resignation_pause(), left - 1));
+        }
+    }
+
+    fn resignation_pause(&self) -> Duration {
+        self.settings.interval * REPEAT_NUMERATOR / 2
+    }
+
+    fn advertise(&self, priority: u8, out: &mut VecDeque<Command>) {
+        if !self.targets.is_empty() {
+            out.push_back(Command::Advertise { priority, to: self.targets.clone() });
+        }
+    }
+
+    fn enter(&mut self, state: State, why: String, out: &mut VecDeque<Command>) {
+        let from = std::mem::replace(&mut self.state, state);
+        out.push_back(Command::Tell(Event::Transition { from, to: state, why }));
+    }
+}

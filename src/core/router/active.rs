@@ -1,0 +1,252 @@
+//! The Active: its adverts, its lease, its rivals, and how it leaves.
+
+use super::{Holding, Leave, Router};
+use crate::core::advert::Advert;
+use crate::core::command::Command;
+use crate::core::event::{Event, State};
+use crate::core::{Kernel, Time};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long the address stays after the successor's first advert: until its announcement has reached everybody.
+const OVERLAP: Duration = Duration::from_millis(20);
+/// Pause before a successor is looked for again.
+const RETRY: Duration = Duration::from_secs(5);
+/// Priority of a host that should not hold the address but has nobody to give it to: anyone else wins.
+const RELUCTANT: u8 = 1;
+
+/// How far a hand-over has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Priority 0 is out.
+    Offering { repeat_at: Time, limit: Time },
+    /// A successor was heard.
+    Yielding { until: Time },
+    /// Nobody came, and the address may stay.
+    Kept { retry_at: Time },
+}
+
+impl Holding {
+    pub(super) fn deadline(&self) -> Time {
+        let next = match self.leaving {
+            None => self.advert_at,
+            Some(Leaving::Offering { repeat_at, limit }) => repeat_at.min(limit),
+            Some(Leaving::Yielding { until }) => until,
+            Some(Leaving::Kept { retry_at }) => retry_at.min(self.advert_at),
+        };
+        self.lease.deadline().into_iter().chain(self.announcements.deadline()).fold(next, Time::min)
+    }
+}
+
+impl Router {
+    /// Another router gives the address up that we hold: tell it, and whoever it told, that we are here. One
+    /// who is leaving stays silent: its advert would keep the successor from claiming.
+    pub(super) fn heard_resignation(&mut self, out: &mut VecDeque<Command>) {
+        if self.holding.as_ref().is_some_and(|holding| holding.leaving.is_none()) {
+            self.advertise(self.priority, out);
+        }
+    }
+
+    /// Another router holds the address as well (RFC 9568 section 6.4.3; preemption is not consulted).
+    pub(super) fn heard_rival(
+        &mut self,
+        now: Time,
+        from: IpAddr,
+        advert: &Advert,
+        out: &mut VecDeque<Command>,
+    ) {
+        let Some(holding) = &mut self.holding else { return };
+        if holding.leaving.is_some() {
+            if !matches!(holding.leaving, Some(Leaving::Yielding { .. })) {
+                holding.leaving = Some(Leaving::Yielding { until: now + OVERLAP });
+            }
+            self.follow(now, from, advert, out);
+            return;
+        }
+        let (theirs, ours) = (advert.priority, self.priority);
+        if (theirs, from) > (ours, self.settings.source) {
+            let relation = if theirs > ours {
+                format!("its priority {theirs} > ours {ours}")
+            } else {
+                format!("both have priority {ours}, and its address is higher than ours")
+            };
+            self.step_down(now, State::Backup, format!("{from} took the address: {relation}"), out);
+            self.follow(now, from, advert, out);
+        } else {
+            let text =
+                format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
+            out.push_back(Command::Tell(Event::Warning(text)));
+            // Whoever took its announcement for true must hear ours again.
+            holding.announcements.start(now, holding.rival_until);
+            self.advertise(ours, out);
+            self.timeout_active(now, out);
+        }
+    }
+
+    pub(super) fn kernel_active(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
+        let Some(holding) = &mut self.holding else { return };
+        match answer {
+            Kernel::Added { sent } => {
+                holding.lease.confirmed(*sent);
+                if holding.lease.is_over(now) {
+                    return self.too_late(now, out);
+                }
+                holding.announcements.start(now, holding.rival_until);
+                if !std::mem::replace(&mut holding.confirmed, true) {
+                    holding.advert_at = now;
+                }
+                self.timeout_active(now, out);
+            }
+            Kernel::Renewed { sent } => {
+                holding.lease.confirmed(*sent);
+                if holding.lease.is_over(now) {
+                    self.too_late(now, out);
+                }
+            }
+            Kernel::TooLate => self.too_late(now, out),
+            Kernel::Gone if holding.confirmed && !holding.lease.is_over(now) => {
+                let text = "somebody else removed the address; it is put back".to_owned();
+                out.push_back(Command::Tell(Event::Warning(text)));
+                out.push_back(Command::Add { not_after: holding.lease.until() });
+            }
+            // A renewal that failed is tried again until the lease ends. A failed addition makes this host
+            // unfit, which the agent sees to.
+            Kernel::Gone
+            | Kernel::Failed { .. }
+            | Kernel::Removed
+            | Kernel::Foreign(_)
+            | Kernel::ForeignGone => {}
+        }
+    }
+
+    /// The kernel may have dropped the address already: act as if it had.
+    fn too_late(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        let why = "the address could not be renewed before its lease ended".to_owned();
+        self.step_down(now, State::Backup, why, out);
+        self.listen_anew(now);
+    }
+
+    pub(super) fn settle_active(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if let Some(why) = self.stance.unfit.clone() {
+            self.advertise(0, out);
+            self.step_down(now, State::Fault, why, out);
+            self.down_at = now + self.skew();
+            self.farewell = Some((now + self.resignation_pause(), 2));
+            return;
+        }
+        let leaving = self.holding.as_ref().and_then(|holding| holding.leaving);
+        let shutting_down = self.stance.leave == Some(Leave::Shutdown);
+        match (leaving, &self.stance.leave) {
+            (None, None) => {}
+            (Some(_), None) => {
+                let Some(holding) = &mut self.holding else { return };
+                holding.leaving = None;
+                holding.advert_at = now;
+                let text = "this host takes part again and keeps the address".to_owned();
+                out.push_back(Command::Tell(Event::Notice(text)));
+                self.timeout_active(now, out);
+            }
+            (None, Some(_)) => self.offer(now, out),
+            (Some(Leaving::Kept { .. }), Some(_)) if shutting_down => self.offer(now, out),
+            (Some(_), Some(_)) => {}
+        }
+    }
+
+    /// Begins to hand over.
+    fn offer(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        let pause = self.resignation_pause();
+        let limit = match &self.stance.leave {
+            Some(Leave::Shutdown) => now + self.settings.handover_limit,
+            Some(Leave::Membership(why)) => {
+                let text = format!("handing the address over: {why}");
+                out.push_back(Command::Tell(Event::Notice(text)));
+                now + self.settings.handover_limit.min(pause * 3)
+            }
+            None => return,
+        };
+        if self.targets.is_empty() {
+            return self.nobody_came(now, out);
+        }
+        self.advertise(0, out);
+        if let Some(holding) = &mut self.holding {
+            holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
+        }
+    }
+
+    fn nobody_came(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        match &self.stance.leave {
+            Some(Leave::Membership(why)) => {
+                let text = format!(
+                    "no other member took the address, so this host keeps it and tries again every {} s: {why}",
+                    RETRY.as_secs()
+                );
+                out.push_back(Command::Tell(Event::Warning(text)));
+                if let Some(holding) = &mut self.holding {
+                    holding.leaving = Some(Leaving::Kept { retry_at: now + RETRY });
+                    holding.advert_at = now;
+                }
+            }
+            Some(Leave::Shutdown) | None => {
+                self.step_down(now, State::Fault, "the agent is stopping; nobody took over".to_owned(), out);
+            }
+        }
+    }
+
+    pub(super) fn timeout_active(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        let interval = self.settings.interval;
+        let repeat = now + self.resignation_pause();
+        let Some(holding) = &mut self.holding else { return };
+        if holding.lease.is_over(now) {
+            return self.too_late(now, out);
+        }
+        if holding.confirmed && holding.lease.take_renewal(now) {
+            out.push_back(Command::Renew { not_after: holding.lease.until() });
+        }
+        out.extend(std::iter::repeat_n(Command::Announce, holding.announcements.take_due(now)));
+        let priority = match &mut holding.leaving {
+            None => self.priority,
+            Some(Leaving::Kept { retry_at }) if now < *retry_at => RELUCTANT,
+            Some(Leaving::Kept { .. }) => return self.offer(now, out),
+            Some(Leaving::Offering { limit, .. }) if now >= *limit => return self.nobody_came(now, out),
+            Some(Leaving::Offering { repeat_at, .. }) => {
+                if now >= *repeat_at {
+                    *repeat_at = repeat;
+                    self.advertise(0, out);
+                }
+                return;
+            }
+            Some(Leaving::Yielding { until }) => {
+                if now >= *until {
+                    let successor = self.followed.map(|followed| followed.from.to_string());
+                    let why = format!("handed over to {}", successor.unwrap_or_default());
+                    self.let_go(now, State::Fault, why, out);
+                }
+                return;
+            }
+        };
+        if now >= holding.advert_at {
+            // Due one interval after the last one was due, so that lateness does not add up.
+            holding.advert_at += interval;
+            if holding.advert_at <= now {
+                holding.advert_at = now + interval;
+            }
+            self.advertise(priority, out);
+        }
+    }
+
+    /// Gives the address up and forgets who held it before.
+    pub(super) fn step_down(&mut self, now: Time, to: State, why: String, out: &mut VecDeque<Command>) {
+        self.followed = None;
+        self.down_at = now + self.master_down();
+        self.let_go(now, to, why, out);
+    }
+
+    fn let_go(&mut self, now: Time, to: State, why: String, out: &mut VecDeque<Command>) {
+        self.holding = None;
+        self.removing = Some(now);
+        self.vacated = None;
+        out.push_back(Command::Remove);
+        self.enter(to, why, out);
+    }
+}
