@@ -17,6 +17,8 @@ pub mod members;
 pub mod peers;
 pub mod probe;
 pub mod router;
+#[cfg(test)]
+mod tests;
 pub mod timing;
 
 use advert::{Advert, Version};
@@ -418,7 +420,7 @@ impl Agent {
         if self.hurried.replace(hurry) != Some(hurry) {
             self.commands.push_back(Command::Hurry(hurry));
         }
-        if self.stopping && !self.exited && self.router.is_clear(now) {
+        if self.stopping && !self.exited && self.router.is_clear() {
             self.exited = true;
             self.commands.push_back(Command::Exit);
         }

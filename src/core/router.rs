@@ -160,8 +160,8 @@ impl Router {
     }
 
     /// Whether nothing of this run is left in the kernel, as far as can be known.
-    pub fn is_clear(&self, now: Time) -> bool {
-        self.state != State::Active && self.removing.is_none_or(|since| now >= since + REMOVAL)
+    pub fn is_clear(&self) -> bool {
+        self.state != State::Active && self.removing.is_none()
     }
 
     /// The silence after which a claim is made.
@@ -268,6 +268,7 @@ impl Router {
 
     /// Acts on whatever is due.
     pub fn timeout(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        self.removing = self.removing.filter(|since| now < *since + REMOVAL);
         match self.state {
             State::Active => self.timeout_active(now, out),
             State::Backup if now >= self.down_at => self.claim(now, out),
