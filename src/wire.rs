@@ -1,1 +1,7 @@
 //! What is on the wire: VRRP adverts and ARP.
+//!
+//! Bytes in, values out, and back: no socket, no setting. Whatever arrives, decoding ends in a value or in a
+//! reason for people, never in a panic.
+
+pub mod advert;
+pub mod arp;
