@@ -1,0 +1,7 @@
+//! The checker against real sockets and a real load balancer.
+
+mod haproxy;
+mod http;
+mod schedule;
+mod support;
+mod tcp;
