@@ -178,10 +178,10 @@ async fn watch_target(target: Target, mut looker: Looker, held: Option<Arc<Held>
 
         let begun = Instant::now();
         let (outcome, connection) = looker.look(&settings).await;
-        if outcome == Outcome::Pass
-            && let Some(held) = &held
-        {
-            held.passed(connection);
+        match &held {
+            Some(held) if outcome == Outcome::Pass => held.passed(connection),
+            Some(held) => held.failed(),
+            None => {}
         }
         let report = Report { target: target.clone(), outcome, took: begun.elapsed(), at: now() };
         if reports.send(report).is_err() {

@@ -21,17 +21,24 @@ const STRIKES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
+/// What a look at the port showed.
+enum Look {
+    /// It serves; with the look's own connection, if that is still open.
+    Passed(Option<TcpStream>),
+    Failed,
+}
+
 /// One port's held connection; dropping it closes the connection.
 pub(super) struct Held {
-    passes: mpsc::Sender<Option<TcpStream>>,
+    looks: mpsc::Sender<Look>,
     ended: watch::Receiver<()>,
     _task: Task,
 }
 
 impl Held {
     pub(super) fn start(host: String, port: u16, settings: &CheckSettings) -> Self {
-        // One is enough: a pass that finds another one waiting has nothing to add.
-        let (passes, offers) = mpsc::channel(1);
+        // One is enough: a look that finds another one waiting has nothing to add.
+        let (looks, seen) = mpsc::channel(1);
         let (signal, ended) = watch::channel(());
         let keeper = Keeper {
             host,
@@ -40,8 +47,8 @@ impl Held {
             // Half an interval, so that each look renews it, and never the same one twice.
             renew: (settings.interval / 2).clamp(Duration::from_millis(500), Duration::from_secs(10)),
         };
-        let task = Task(tokio::spawn(keeper.keep(offers, signal)));
-        Held { passes, ended, _task: task }
+        let task = Task(tokio::spawn(keeper.keep(seen, signal)));
+        Held { looks, ended, _task: task }
     }
 
     /// Changes when the connection has ended without our doing.
@@ -53,7 +60,12 @@ impl Held {
 
     /// A look has passed: a connection may be held (again). `connection` is the look's own, if it is still open.
     pub(super) fn passed(&self, connection: Option<TcpStream>) {
-        let _ = self.passes.try_send(connection);
+        let _ = self.looks.try_send(Look::Passed(connection));
+    }
+
+    /// A look has failed: if the connection has ended, this is why.
+    pub(super) fn failed(&self) {
+        let _ = self.looks.try_send(Look::Failed);
     }
 }
 
@@ -66,30 +78,58 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut passes: mpsc::Receiver<Option<TcpStream>>, ended: watch::Sender<()>) {
+    async fn keep(self, mut looks: mpsc::Receiver<Look>, ended: watch::Sender<()>) {
         let mut patience = Patience::default();
-        while let Some(offer) = passes.recv().await {
+        // Age of a connection that ended early, until a look tells whether its end was death.
+        let mut early: Option<Duration> = None;
+        while let Some(look) = looks.recv().await {
+            let Look::Passed(offer) = look else {
+                early = None;
+                continue;
+            };
+            if let Some(age) = early.take()
+                && patience.ended_early(Instant::now())
+            {
+                tracing::info!(
+                    "{} closes idle connections (after {age:.1?}): none is held for now, so its death is noticed \
+                     at the next check instead of at once",
+                    self.place()
+                );
+            }
             if !patience.may_hold(Instant::now()) {
                 continue;
             }
-            let Some(mut connection) = self.open(offer).await else {
-                // It passed a moment ago, and now takes no connection.
-                patience.ended_early(Instant::now());
-                ended.send_replace(());
-                continue;
+            // A port that passed a moment ago, and now takes no connection, counts as an early end.
+            let age = match self.open(offer).await {
+                Some(connection) => self.hold(connection, &mut looks, &mut patience).await,
+                None => Duration::ZERO,
             };
-            let mut since = Instant::now();
-            loop {
-                tokio::select! {
-                    () = tcp::end(&mut connection) => break,
-                    pass = passes.recv() => {
-                        let Some(offer) = pass else { return };
-                        if since.elapsed() < self.renew {
-                            continue;
-                        }
-                        if patience.bore() {
-                            tracing::info!("{} bears an idle connection again", self.place());
-                        }
+            tracing::debug!("the connection held to {} ended after {age:?}", self.place());
+            early = (age < self.renew).then_some(age);
+            if early.is_none() {
+                self.bore(&mut patience);
+            }
+            ended.send_replace(());
+        }
+    }
+
+    /// Holds this connection, and the ones that renew it, until one ends; returns the age of that one.
+    async fn hold(
+        &self,
+        mut connection: TcpStream,
+        looks: &mut mpsc::Receiver<Look>,
+        patience: &mut Patience,
+    ) -> Duration {
+        let mut since = Instant::now();
+        loop {
+            tokio::select! {
+                () = tcp::end(&mut connection) => return since.elapsed(),
+                look = looks.recv() => {
+                    let Some(look) = look else { return since.elapsed() };
+                    if let Look::Passed(offer) = look
+                        && since.elapsed() >= self.renew
+                    {
+                        self.bore(patience);
                         // Else the old one stays: were the load balancer dead, its end would be here already.
                         if let Some(newer) = self.open(offer).await {
                             connection = newer;
@@ -98,20 +138,12 @@ impl Keeper {
                     }
                 }
             }
-            let age = since.elapsed();
-            tracing::debug!("the connection held to {} ended after {age:?}", self.place());
-            if age < self.renew {
-                if patience.ended_early(Instant::now()) {
-                    tracing::info!(
-                        "{} closes idle connections (after {age:.1?}): none is held for now, so its death is \
-                         noticed at the next check instead of at once",
-                        self.place()
-                    );
-                }
-            } else if patience.bore() {
-                tracing::info!("{} bears an idle connection again", self.place());
-            }
-            ended.send_replace(());
+        }
+    }
+
+    fn bore(&self, patience: &mut Patience) {
+        if patience.bore() {
+            tracing::info!("{} bears an idle connection again", self.place());
         }
     }
 

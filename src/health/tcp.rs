@@ -30,6 +30,8 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     // With nobody listening on a port of the ephemeral range, the kernel may pick that very port as ours and
     // connect the socket to itself (TCP's simultaneous open): a load balancer that is us.
     if stream.local_addr()? == stream.peer_addr()? {
+        // Gone without TIME_WAIT, which could keep the load balancer from binding its port.
+        stream.set_zero_linger()?;
         return Err(ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)

@@ -139,3 +139,29 @@ async fn death_behind_docker_proxy_is_noticed_at_once() {
     assert!(matches!(report.outcome, Outcome::Dead(_)), "{report:?}");
     assert!(killed.elapsed() < ms(200), "{:?}", killed.elapsed());
 }
+
+/// Where nobody listens on a port of the ephemeral range, the kernel may give that very port to the one who
+/// connects, and the connection leads to itself. A network namespace with one ephemeral port makes it certain;
+/// the test runs itself again in there.
+#[tokio::test]
+async fn a_connection_to_itself_is_no_load_balancer() {
+    if std::env::var_os("OUTRIDER_TEST_ONE_PORT").is_none() {
+        let script = "ip link set lo up && echo 40000 40000 > /proc/sys/net/ipv4/ip_local_port_range && \
+            exec \"$0\" --exact tcp::a_connection_to_itself_is_no_load_balancer --nocapture";
+        let output = std::process::Command::new("unshare")
+            .args(["-Urn", "sh", "-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .env("OUTRIDER_TEST_ONE_PORT", "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+        return;
+    }
+    let itself = TcpStream::connect("127.0.0.1:40000").await.expect("the trap is not set");
+    assert_eq!(itself.local_addr().unwrap(), itself.peer_addr().unwrap());
+    itself.set_zero_linger().unwrap();
+    drop(itself);
+    assert!(matches!(outcome(tcp(40000)).await, Outcome::Dead(_)));
+    assert_ne!(outcome(http(40000)).await, Outcome::Pass);
+}
