@@ -1,11 +1,11 @@
 //! Is the co-located load balancer serving? Schedule, time-outs, the held connection.
 //!
 //! Each target is looked at once an interval; what a look shows goes out as a [`Report`], and the core counts
-//! rise and fall. Between two looks an idle connection to the target's port is held open ([`held`]): a load
+//! rise and fall. Between two looks an idle connection to the target's port is held open (`held`): a load
 //! balancer that dies ends it, and that is the sign for a look at once, a few milliseconds after the death.
 //!
 //! ```text
-//! set_targets ─► supervise ─┬─► watch (one per target) ──────── look ──► Report
+//! set_targets ─► supervise ─┬─► watch_target (one each) ─────── look ──► Report
 //!                           │      ▲ tick, pace, check_now, end    │ passed
 //!                           └─► held::keep (one per host:port) ◄───┘
 //! ```

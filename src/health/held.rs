@@ -3,9 +3,9 @@
 //! The kernel ends it the moment the load balancer dies, also behind DNAT and docker-proxy, where no listening
 //! socket can be watched. It proves nothing by itself: a reload ends it as well.
 //!
-//! It is renewed after a passing look every now and then, so that it leads to the process that serves now
-//! rather than to the one before the last reload, and so that a load balancer's time-out for idle clients
-//! (`timeout http-request 5s`) is not reached.
+//! Passing looks renew it, so that it leads to the process that serves now (haproxy's old process keeps idle
+//! clients after a reload, and would live as long as the connection), and so that a load balancer's time-out for
+//! idle clients (`timeout http-request 5s`) is not reached.
 
 use super::{Task, tcp};
 use crate::config::CheckSettings;
@@ -44,7 +44,7 @@ impl Held {
             host,
             port,
             timeout: settings.timeout,
-            // Half an interval, so that each look renews it, and never the same one twice.
+            // Less than an interval, so that every scheduled look renews it, also one a little early.
             renew: (settings.interval / 2).clamp(Duration::from_millis(500), Duration::from_secs(10)),
         };
         let task = Task(tokio::spawn(keeper.keep(seen, signal)));

@@ -220,12 +220,11 @@ async fn certificates_are_verified_unless_told_otherwise() {
     assert!(why.starts_with(&format!("{url}: invalid peer certificate")), "{why}");
     assert!(why.ends_with("OUTRIDER_CHECK_TLS_VERIFY=false accepts any certificate"), "{why}");
 
+    let plain = outcome(http(haproxy.port)).await;
+    assert_ne!(plain, Outcome::Pass, "a TLS port does not answer in HTTP");
+
     let lenient = CheckSettings { tls_verify: false, ..settings(NEVER) };
     let mut run = Run::start(lenient, vec![target]);
     assert_eq!(run.next().await.outcome, Outcome::Pass);
     death(&haproxy, &mut run, Signal::SIGKILL).await;
-
-    // A plain request to a TLS port: no answer in HTTP.
-    let plain = outcome(http(haproxy.port)).await;
-    assert_ne!(plain, Outcome::Pass);
 }
