@@ -14,6 +14,7 @@
 //! An address is added as keepalived does it: scope global, no broadcast address, no label of its own.
 
 mod kernel;
+mod view;
 mod worker;
 
 use super::link::Link;
@@ -95,7 +96,7 @@ pub enum Event {
         address: Ipv4Addr,
         /// The interface it is on.
         interface: String,
-        /// What clears it: `ip addr del 10.10.10.2/24 dev eth0`.
+        /// What clears it: `ip addr del 10.10.10.2/24 dev eth0`; in words if it is another agent's.
         clear_with: String,
     },
     /// A foreign address is gone from all interfaces.

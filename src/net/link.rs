@@ -113,25 +113,28 @@ pub enum Change {
     Lost,
 }
 
-/// A subscription to the changes of links and IPv4 addresses in this network namespace.
-///
-/// The reads go through the same socket, so that no change falls between a read and the subscription.
+/// A subscription to the changes of links and IPv4 addresses in this network namespace, and a way to read them.
 pub struct Monitor {
-    handle: Handle,
     messages: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    /// On a socket of its own: on the subscribed one the kernel drops answers, too, when changes flood it.
+    reader: Handle,
 }
 
 impl Monitor {
-    /// Subscribes. Needs a tokio runtime around it.
+    /// Subscribes. What is read later is never older than the changes that are told. Needs a tokio runtime
+    /// around it.
     ///
     /// # Errors
     /// When the kernel gives no netlink socket.
     pub fn open() -> anyhow::Result<Monitor> {
-        let (connection, handle, messages) =
+        let why = "cannot open a netlink socket to watch the interface";
+        let (connection, _, messages) =
             rtnetlink::new_multicast_connection(&[MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr])
-                .context("cannot open a netlink socket to watch the interface")?;
+                .context(why)?;
         tokio::spawn(connection);
-        Ok(Monitor { handle, messages: messages.map(|(message, _)| message).boxed() })
+        let (connection, reader, _) = rtnetlink::new_connection().context(why)?;
+        tokio::spawn(connection);
+        Ok(Monitor { messages: messages.map(|(message, _)| message).boxed(), reader })
     }
 
     /// The next change; `None` when the socket is broken and must be opened again. Cancel-safe.
@@ -149,7 +152,7 @@ impl Monitor {
     /// # Errors
     /// When the kernel refuses, or the socket is broken.
     pub async fn addresses(&self) -> anyhow::Result<Vec<Entry>> {
-        let mut request = self.handle.address().get();
+        let mut request = self.reader.address().get();
         request.message_mut().header.family = AddressFamily::Inet;
         request
             .execute()
@@ -164,7 +167,7 @@ impl Monitor {
     /// # Errors
     /// When the kernel refuses, or the socket is broken. An interface that does not exist is no error.
     pub async fn link(&self, name: &str) -> anyhow::Result<Link> {
-        let mut links = Box::pin(self.handle.link().get().match_name(name).execute());
+        let mut links = Box::pin(self.reader.link().get().match_name(name).execute());
         match links.try_next().await {
             Ok(Some(message)) => Ok(Link::read(&message)),
             Ok(None) => anyhow::bail!("no answer about the interface {name}"),

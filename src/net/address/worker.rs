@@ -1,14 +1,14 @@
-//! The thread: what it knows of the addresses, what it does about them, what it tells.
+//! The thread: waits, takes in what the kernel tells, does what it is asked to do, answers.
 
 use super::kernel::{Change, Kernel};
-use super::{Event, MARK, Request, Settings};
+use super::view::{View, interface_name, other_agent};
+use super::{Event, Request, Settings};
 use crate::core::Time;
 use crate::net::alarm::now;
 use crate::net::link::{self, Entry, Link, Monitor};
 use crate::net::lock::Lock;
 use ipnet::Ipv4Net;
 use nix::errno::Errno;
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -18,43 +18,24 @@ use tracing::{info, warn};
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker {
-    settings: Settings,
+    view: View,
     events: UnboundedSender<Event>,
     kernel: Kernel,
     /// None: it broke, and is opened again.
     monitor: Option<Monitor>,
-    /// The locks of our addresses. One that is missing belongs to another agent for now.
-    locks: HashMap<Ipv4Addr, Lock>,
     /// The last read failed and must be done again.
     unread: bool,
-    /// The kernel has been seen to keep marks.
-    marks_kept: bool,
-    /// Added, and not removed since: the addresses ought to be there.
-    held: bool,
-    link: Link,
-    /// What is known of the virtual router's addresses and the source address.
-    known: Vec<Entry>,
-    told_foreign: Vec<Entry>,
-    told_source: Option<bool>,
-    told_link: Option<Link>,
 }
 
 impl Worker {
     pub(super) fn new(settings: Settings, events: UnboundedSender<Event>) -> anyhow::Result<Worker> {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Ok(Worker {
-            settings,
+            view: View::new(settings, &release),
             events,
             kernel: Kernel::open()?,
             monitor: Some(Monitor::open()?),
-            locks: HashMap::new(),
             unread: true,
-            marks_kept: false,
-            held: false,
-            link: Link::ABSENT,
-            known: Vec::new(),
-            told_foreign: Vec::new(),
-            told_source: None,
-            told_link: None,
         })
     }
 
@@ -64,7 +45,7 @@ impl Worker {
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let unsettled = self.unread || self.locks.len() < self.settings.vips.len();
+            let unsettled = self.unread || self.view.locks.len() < self.view.settings.vips.len();
             tokio::select! {
                 // A flood of changes elsewhere on the host must not hold up a request.
                 biased;
@@ -72,7 +53,7 @@ impl Worker {
                     None => return,
                     Some(request) => {
                         let answer = self.handle(request).await;
-                        self.tell(answer);
+                        self.tell([answer]);
                     }
                 },
                 change = next_change(&mut self.monitor) => self.follow(change).await,
@@ -81,98 +62,31 @@ impl Worker {
         }
     }
 
-    fn tell(&self, event: Event) {
-        // Nobody listens any more: the process is about to end, and requests end with it.
-        let _ = self.events.send(event);
-    }
-
-    // ---- what is known ----
-
-    fn is_vip(&self, address: Ipv4Addr) -> bool {
-        self.settings.vips.iter().any(|(vip, _)| *vip == address)
-    }
-
-    /// Where our entry of an address would be.
-    fn is_our_place(&self, entry: &Entry) -> bool {
-        Some(entry.index) == self.link.index && self.settings.vips.contains(&(entry.address, entry.prefix))
-    }
-
-    fn is_ours(&self, entry: &Entry) -> bool {
-        let by_its_looks = if self.marks_kept {
-            entry.mark == Some(MARK)
-        } else {
-            self.is_our_place(entry)
-                && match self.settings.lease {
-                    Some(lease) => entry.valid.is_some_and(|valid| valid <= lease),
-                    None => self.held,
-                }
-        };
-        by_its_looks && self.locks.contains_key(&entry.address)
-    }
-
-    fn foreign(&self) -> impl Iterator<Item = &Entry> {
-        self.known.iter().filter(|entry| self.is_vip(entry.address) && !self.is_ours(entry))
-    }
-
-    fn learn(&mut self, entry: Entry) {
-        self.known.retain(|known| !known.same_place(&entry));
-        self.known.push(entry);
+    fn tell(&self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            // Nobody listens any more: the process is about to end, and requests end with it.
+            let _ = self.events.send(event);
+        }
     }
 
     /// Takes in a change that the kernel told unasked.
     async fn follow(&mut self, change: Option<link::Change>) {
-        match change {
+        let own = match &change {
             None => {
                 warn!("the netlink socket that tells of changes broke; opening another");
                 self.monitor = None;
                 self.unread = true;
+                return;
             }
             Some(link::Change::Lost) => return self.read_everything().await,
-            Some(link::Change::Address { entry, by }) => {
-                self.marks_kept |= entry.mark.is_some();
-                // Our own doings were taken in when they were acknowledged; what is told of them may be outdated.
-                let news = !(self.kernel.is_own(by) && self.is_vip(entry.address));
-                if news && (self.is_vip(entry.address) || self.settings.source == Some(entry.address)) {
-                    self.learn(entry);
-                }
+            Some(link::Change::Address { by, .. } | link::Change::AddressGone { by, .. }) => {
+                self.kernel.is_own(*by)
             }
-            Some(link::Change::AddressGone { entry, by }) => {
-                if !(self.kernel.is_own(by) && self.is_vip(entry.address)) {
-                    let known =
-                        self.known.iter().filter(|known| !known.same_place(&entry)).copied().collect();
-                    self.know(known);
-                }
-            }
-            Some(link::Change::Link { name, link }) => {
-                let same_index = link.index == self.link.index;
-                match name {
-                    Some(name) if name == self.settings.interface => self.link = link,
-                    Some(_) if same_index => self.link = Link::ABSENT, // It was renamed.
-                    None if same_index => self.link = link,
-                    _ => {}
-                }
-            }
-            Some(link::Change::LinkGone { index }) => {
-                if self.link.index == Some(index) {
-                    self.link = Link::ABSENT;
-                }
-            }
-        }
-        self.tell_changes();
-    }
-
-    /// Replaces what is known, and tells which of the addresses we hold are gone.
-    fn know(&mut self, known: Vec<Entry>) {
-        let before = std::mem::replace(&mut self.known, known);
-        if !self.held {
-            return;
-        }
-        for entry in before {
-            let there = self.known.iter().any(|known| known.same_place(&entry));
-            if !there && self.settings.vips.contains(&(entry.address, entry.prefix)) && self.is_ours(&entry) {
-                self.tell(Event::Gone { address: entry.address });
-            }
-        }
+            Some(_) => false,
+        };
+        let gone = change.map(|change| self.view.follow(change, own));
+        self.tell(gone.into_iter().flatten());
+        self.tell_news();
     }
 
     /// Reads anew what the changes could not tell: at start, after a loss, after a contradiction.
@@ -180,13 +94,8 @@ impl Worker {
         match self.read().await {
             Ok((link, entries)) => {
                 self.unread = false;
-                self.marks_kept |= entries.iter().any(|entry| entry.mark.is_some());
-                let known = entries
-                    .into_iter()
-                    .filter(|entry| self.is_vip(entry.address) || self.settings.source == Some(entry.address))
-                    .collect();
-                self.know(known);
-                self.link = link;
+                let gone = self.view.see(link, entries);
+                self.tell(gone);
                 self.settle_owners().await;
             }
             Err(error) => {
@@ -201,7 +110,7 @@ impl Worker {
             Some(monitor) => monitor,
             None => self.monitor.insert(Monitor::open()?),
         };
-        Ok((monitor.link(&self.settings.interface).await?, monitor.addresses().await?))
+        Ok((monitor.link(&self.view.settings.interface).await?, monitor.addresses().await?))
     }
 
     /// Tries again what did not work before.
@@ -216,8 +125,8 @@ impl Worker {
     /// Takes the locks that are free, and removes what an earlier run left behind.
     async fn settle_owners(&mut self) {
         self.take_locks();
-        if !self.held {
-            let left: Vec<Entry> = self.known.iter().filter(|entry| self.is_ours(entry)).copied().collect();
+        if !self.view.held {
+            let left = self.view.ours();
             for entry in &left {
                 let (name, Entry { address, prefix, .. }) = (interface_name(entry.index), entry);
                 info!("removing {address}/{prefix} from {name}: an earlier run left it behind");
@@ -226,15 +135,15 @@ impl Worker {
                 warn!("cannot remove what an earlier run left behind: {error}");
             }
         }
-        self.tell_changes();
+        self.tell_news();
     }
 
     fn take_locks(&mut self) {
-        for (vip, _) in &self.settings.vips {
-            if !self.locks.contains_key(vip) {
+        for (vip, _) in &self.view.settings.vips {
+            if !self.view.locks.contains_key(vip) {
                 match Lock::address(*vip) {
                     Ok(Some(lock)) => {
-                        self.locks.insert(*vip, lock);
+                        self.view.locks.insert(*vip, lock);
                     }
                     Ok(None) => {}
                     Err(error) => warn!("cannot take the lock of {vip}: {error}"),
@@ -243,55 +152,10 @@ impl Worker {
         }
     }
 
-    fn tell_changes(&mut self) {
-        let foreign: Vec<Entry> =
-            if self.settings.adopt { Vec::new() } else { self.foreign().copied().collect() };
-        let before = std::mem::replace(&mut self.told_foreign, foreign);
-        for entry in &self.told_foreign {
-            if !before.iter().any(|told| told.same_place(entry)) {
-                self.tell(Event::Foreign {
-                    address: entry.address,
-                    interface: interface_name(entry.index),
-                    clear_with: self.clear_with(entry),
-                });
-            }
-        }
-        for (vip, _) in &self.settings.vips {
-            let has = |entries: &[Entry]| entries.iter().any(|entry| entry.address == *vip);
-            if has(&before) && !has(&self.told_foreign) {
-                self.tell(Event::ForeignGone { address: *vip });
-            }
-        }
-        if let Some(source) = self.settings.source {
-            let present = self.known.iter().any(|entry| entry.address == source);
-            if self.told_source.replace(present) != Some(present) {
-                self.tell(Event::Source { present });
-            }
-        }
-        if self.told_link.replace(self.link) != Some(self.link) {
-            self.tell(Event::Link(self.link));
-        }
+    fn tell_news(&mut self) {
+        let news = self.view.news();
+        self.tell(news);
     }
-
-    fn clear_with(&self, entry: &Entry) -> String {
-        let Entry { address, prefix, index, .. } = entry;
-        format!("ip addr del {address}/{prefix} dev {}", interface_name(*index))
-    }
-
-    fn blocked_by(&self, entry: &Entry) -> String {
-        let (address, name) = (entry.address, interface_name(entry.index));
-        if self.locks.contains_key(&address) {
-            let clear_with = self.clear_with(entry);
-            format!(
-                "{address} is on {name} already, and not by this agent; remove it with `{clear_with}`, or set \
-                 OUTRIDER_ADOPT=true to take it over"
-            )
-        } else {
-            format!("another agent on this host serves {address} (it is on {name}); stop one of the two")
-        }
-    }
-
-    // ---- what is done ----
 
     async fn handle(&mut self, request: Request) -> Event {
         let done = match request {
@@ -304,7 +168,7 @@ impl Worker {
             Request::Remove => self.remove().await,
         };
         // What it changed, or what it found out on the way, may be news beyond the answer.
-        self.tell_changes();
+        self.tell_news();
         match done {
             Ok(event) => event,
             Err(Refusal::TooLate) => Event::TooLate(request),
@@ -319,31 +183,26 @@ impl Worker {
 
     async fn add(&mut self, not_after: Time) -> Result<Event, Refusal> {
         self.take_locks();
-        if let Some((vip, _)) = self.settings.vips.iter().find(|(vip, _)| !self.locks.contains_key(vip)) {
-            return Err(Refusal::Failed(format!(
-                "another agent on this host serves {vip}; stop one of the two"
-            )));
+        if let Some((vip, _)) =
+            self.view.settings.vips.iter().find(|(vip, _)| !self.view.locks.contains_key(vip))
+        {
+            return Err(Refusal::Failed(other_agent(*vip)));
         }
         let index = self.index()?;
-        if !self.settings.adopt
-            && let Some(entry) = self.foreign().next()
+        if !self.view.settings.adopt
+            && let Some(entry) = self.view.foreign().next()
         {
-            return Err(Refusal::Failed(self.blocked_by(entry)));
+            return Err(Refusal::Failed(self.view.blocked_by(entry)));
         }
         // Leftovers on other interfaces, and what is to be adopted: removed once ours are there, so that none is
         // missed meanwhile.
-        let elsewhere: Vec<Entry> = self
-            .known
-            .iter()
-            .filter(|entry| self.is_vip(entry.address) && !self.is_our_place(entry))
-            .copied()
-            .collect();
+        let elsewhere = self.view.elsewhere();
         self.check_dependants(&elsewhere).await?;
 
-        let places = self.places(index);
-        let is_known = |place: &Entry| self.known.iter().any(|known| known.same_place(place));
-        let (renewed, new): (Vec<Entry>, Vec<Entry>) = places.iter().partition(|place| is_known(place));
-        let put = |replace| Change::Put { replace, lease: self.settings.lease };
+        let places = self.view.places(index);
+        let (renewed, new): (Vec<Entry>, Vec<Entry>) =
+            places.iter().partition(|place| self.view.is_known(place));
+        let put = |replace| Change::Put { replace, lease: self.view.settings.lease };
         let changes: Vec<_> = renewed
             .iter()
             .map(|entry| change(entry, put(true)))
@@ -366,9 +225,9 @@ impl Worker {
             return Err(self.explain(errno));
         }
         for place in places {
-            self.learn(place);
+            self.view.learn(place);
         }
-        self.held = true;
+        self.view.held = true;
         if acked_at > not_after {
             return Err(self.undo().await);
         }
@@ -379,20 +238,20 @@ impl Worker {
     }
 
     async fn renew(&mut self, not_after: Time) -> Result<Event, Refusal> {
-        if !self.held {
+        if !self.view.held {
             return Err(Refusal::Failed("there is nothing to renew: the addresses are not held".to_owned()));
         }
         let index = self.index()?;
-        if let Some(entry) = self.foreign().find(|entry| self.is_our_place(entry)) {
-            return Err(Refusal::Failed(self.blocked_by(entry)));
+        if let Some(entry) = self.view.foreign().find(|entry| self.view.is_our_place(entry)) {
+            return Err(Refusal::Failed(self.view.blocked_by(entry)));
         }
-        let places = self.places(index);
-        let put = Change::Put { replace: true, lease: self.settings.lease };
+        let places = self.view.places(index);
+        let put = Change::Put { replace: true, lease: self.view.settings.lease };
         let changes: Vec<_> = places.iter().map(|entry| change(entry, put)).collect();
         let (sent_at, answers, acked_at) = self.apply_before(not_after, &changes).await?;
         for (place, answer) in places.into_iter().zip(&answers) {
             if answer.is_ok() {
-                self.learn(place);
+                self.view.learn(place);
             }
         }
         if acked_at > not_after {
@@ -405,8 +264,8 @@ impl Worker {
     }
 
     async fn remove(&mut self) -> Result<Event, Refusal> {
-        let ours: Vec<Entry> = self.known.iter().filter(|entry| self.is_ours(entry)).copied().collect();
-        self.held = false;
+        let ours = self.view.ours();
+        self.view.held = false;
         self.delete(&ours).await.map_err(Refusal::Failed)?;
         Ok(Event::Removed)
     }
@@ -421,22 +280,9 @@ impl Worker {
     }
 
     fn index(&self) -> Result<u32, Refusal> {
-        self.link
-            .index
-            .ok_or_else(|| Refusal::Failed(format!("there is no interface {} now", self.settings.interface)))
-    }
-
-    /// Our addresses as they are once we have put them there.
-    fn places(&self, index: u32) -> Vec<Entry> {
-        let entry = |&(address, prefix)| Entry {
-            index,
-            address,
-            prefix,
-            mark: Some(MARK),
-            valid: self.settings.lease,
-            secondary: false,
-        };
-        self.settings.vips.iter().map(entry).collect()
+        self.view.link.index.ok_or_else(|| {
+            Refusal::Failed(format!("there is no interface {} now", self.view.settings.interface))
+        })
     }
 
     async fn apply_before(
@@ -448,29 +294,38 @@ impl Worker {
         if sent_at >= not_after {
             return Err(Refusal::TooLate);
         }
-        let answers =
-            self.kernel.apply(changes).await.map_err(|error| Refusal::Failed(format!("{error:#}")))?;
+        let answers = self.apply(changes).await.map_err(Refusal::Failed)?;
         Ok((sent_at, answers, now()))
+    }
+
+    async fn apply(
+        &mut self,
+        changes: &[(u32, Ipv4Addr, u8, Change)],
+    ) -> Result<Vec<Result<(), Errno>>, String> {
+        let answers = self.kernel.apply(changes).await;
+        // Without an answer nobody knows what was done.
+        self.unread |= answers.is_err();
+        answers.map_err(|error| format!("{error:#}"))
     }
 
     /// Deletes entries. One that is gone already, or whose interface is, is no error.
     async fn delete(&mut self, entries: &[Entry]) -> Result<(), String> {
         let changes: Vec<_> = entries.iter().map(|entry| change(entry, Change::Delete)).collect();
-        let answers = self.kernel.apply(&changes).await.map_err(|error| format!("{error:#}"))?;
+        let answers = self.apply(&changes).await?;
         let mut result = Ok(());
         for (entry, answer) in entries.iter().zip(answers) {
             match answer {
                 Ok(()) | Err(Errno::EADDRNOTAVAIL | Errno::ENODEV) => {
-                    self.known.retain(|known| !known.same_place(entry));
+                    self.view.forget(entry);
                 }
-                Err(errno) => result = Err(describe(errno, &self.settings.interface)),
+                Err(errno) => result = Err(describe(errno, &self.view.settings.interface)),
             }
         }
         result
     }
 
     /// Refuses to delete an entry whose deletion would take other addresses along.
-    async fn check_dependants(&self, entries: &[Entry]) -> Result<(), Refusal> {
+    async fn check_dependants(&mut self, entries: &[Entry]) -> Result<(), Refusal> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -493,7 +348,7 @@ impl Worker {
     }
 
     fn explain(&self, errno: Errno) -> Refusal {
-        Refusal::Failed(describe(errno, &self.settings.interface))
+        Refusal::Failed(describe(errno, &self.view.settings.interface))
     }
 }
 
@@ -520,18 +375,10 @@ fn change(entry: &Entry, change: Change) -> (u32, Ipv4Addr, u8, Change) {
 
 fn describe(errno: Errno, interface: &str) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => {
-            "the kernel does not let this process change addresses; in a container \
-                                         it needs cap_add: [NET_ADMIN] and the host's network"
-                .to_owned()
-        }
+        Errno::EPERM | Errno::EACCES => "changing addresses is not permitted: the container needs \
+                                         cap_add: [NET_ADMIN] and network_mode: host"
+            .to_owned(),
         Errno::ENODEV => format!("the interface {interface} is gone"),
         errno => format!("the kernel refuses: {}", errno.desc()),
     }
-}
-
-fn interface_name(index: u32) -> String {
-    nix::net::if_::if_indextoname(index)
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_else(|_| format!("interface {index}"))
 }
