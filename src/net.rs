@@ -1,1 +1,7 @@
 //! The kernel: interface, alarm (timerfd), lock, raw and packet sockets, the address.
+
+pub mod address;
+pub mod alarm;
+pub mod interface;
+pub mod link;
+pub mod lock;

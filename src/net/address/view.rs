@@ -1,0 +1,234 @@
+//! What the thread knows of the addresses: whose they are, and what of it is news.
+
+use super::{Event, MARK, Settings};
+use crate::net::link::{Change, Entry, Link};
+use crate::net::lock::Lock;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+pub(super) struct View {
+    pub(super) settings: Settings,
+    /// The locks of our addresses. One that is missing belongs to another agent for now.
+    pub(super) locks: HashMap<Ipv4Addr, Lock>,
+    /// Added, and not removed since: the addresses ought to be there.
+    pub(super) held: bool,
+    pub(super) link: Link,
+    /// Whether the kernel keeps marks: 5.18 and later do, and those it was ported back to show it.
+    marks_kept: bool,
+    /// What is known of the virtual router's addresses and the source address.
+    known: Vec<Entry>,
+    told_foreign: Vec<Entry>,
+    told_source: Option<bool>,
+    told_link: Option<Link>,
+}
+
+impl View {
+    /// `release`: the kernel's, such as `6.1.0-18-amd64`.
+    pub(super) fn new(settings: Settings, release: &str) -> View {
+        View {
+            settings,
+            locks: HashMap::new(),
+            held: false,
+            link: Link::ABSENT,
+            marks_kept: keeps_marks(release),
+            known: Vec::new(),
+            told_foreign: Vec::new(),
+            told_source: None,
+            told_link: None,
+        }
+    }
+
+    fn is_vip(&self, address: Ipv4Addr) -> bool {
+        self.settings.vips.iter().any(|(vip, _)| *vip == address)
+    }
+
+    fn matters(&self, entry: &Entry) -> bool {
+        self.is_vip(entry.address) || self.settings.source == Some(entry.address)
+    }
+
+    /// Whether it is where our entry of an address is, or would be.
+    pub(super) fn is_our_place(&self, entry: &Entry) -> bool {
+        Some(entry.index) == self.link.index && self.settings.vips.contains(&(entry.address, entry.prefix))
+    }
+
+    /// See the documentation of [`super`].
+    fn is_ours(&self, entry: &Entry) -> bool {
+        let by_its_looks = if self.marks_kept {
+            entry.mark == Some(MARK)
+        } else {
+            self.is_our_place(entry)
+                && match self.settings.lease {
+                    Some(lease) => entry.valid.is_some_and(|valid| valid <= lease),
+                    None => self.held,
+                }
+        };
+        by_its_looks && self.is_vip(entry.address) && self.locks.contains_key(&entry.address)
+    }
+
+    pub(super) fn ours(&self) -> Vec<Entry> {
+        self.known.iter().filter(|entry| self.is_ours(entry)).copied().collect()
+    }
+
+    pub(super) fn foreign(&self) -> impl Iterator<Item = &Entry> {
+        self.known.iter().filter(|entry| self.is_vip(entry.address) && !self.is_ours(entry))
+    }
+
+    /// Entries of our addresses, whoever's they are, anywhere but in our place.
+    pub(super) fn elsewhere(&self) -> Vec<Entry> {
+        let elsewhere = |entry: &&Entry| self.is_vip(entry.address) && !self.is_our_place(entry);
+        self.known.iter().filter(elsewhere).copied().collect()
+    }
+
+    pub(super) fn is_known(&self, entry: &Entry) -> bool {
+        self.known.iter().any(|known| known.same_place(entry))
+    }
+
+    /// Our entries as they are once we have put them there.
+    pub(super) fn places(&self, index: u32) -> Vec<Entry> {
+        let entry = |&(address, prefix)| Entry {
+            index,
+            address,
+            prefix,
+            mark: Some(MARK),
+            valid: self.settings.lease,
+            secondary: false,
+        };
+        self.settings.vips.iter().map(entry).collect()
+    }
+
+    pub(super) fn learn(&mut self, entry: Entry) {
+        self.forget(&entry);
+        self.known.push(entry);
+    }
+
+    pub(super) fn forget(&mut self, entry: &Entry) {
+        self.known.retain(|known| !known.same_place(entry));
+    }
+
+    /// Takes in everything there is; returns what of ours is gone.
+    pub(super) fn see(&mut self, link: Link, mut entries: Vec<Entry>) -> Vec<Event> {
+        self.marks_kept |= entries.iter().any(|entry| entry.mark.is_some());
+        entries.retain(|entry| self.matters(entry));
+        let gone = self.gone(|entry| !entries.iter().any(|there| there.same_place(entry)));
+        self.known = entries;
+        self.link = link;
+        gone
+    }
+
+    /// Takes in one change; returns what of ours is gone. `own`: it was our own doing.
+    pub(super) fn follow(&mut self, change: Change, own: bool) -> Vec<Event> {
+        match change {
+            Change::Address { entry, .. } => {
+                self.marks_kept |= entry.mark.is_some();
+                // What we do to our addresses is taken in when it is acknowledged; told later, it may be outdated.
+                if self.matters(&entry) && !(own && self.is_vip(entry.address)) {
+                    self.learn(entry);
+                }
+            }
+            Change::AddressGone { entry, .. } => {
+                if !(own && self.is_vip(entry.address)) {
+                    let gone = self.gone(|known| known.same_place(&entry));
+                    self.forget(&entry);
+                    return gone;
+                }
+            }
+            Change::Link { name, link } => {
+                let same_index = link.index == self.link.index;
+                match name {
+                    Some(name) if name == self.settings.interface => self.link = link,
+                    Some(_) if same_index => self.link = Link::ABSENT, // It was renamed.
+                    None if same_index => self.link = link,
+                    _ => {}
+                }
+            }
+            Change::LinkGone { index } if self.link.index == Some(index) => self.link = Link::ABSENT,
+            Change::LinkGone { .. } | Change::Lost => {}
+        }
+        Vec::new()
+    }
+
+    fn gone(&self, is_gone: impl Fn(&Entry) -> bool) -> Vec<Event> {
+        let held = self.known.iter().filter(|entry| self.held && self.is_ours(entry));
+        held.filter(|entry| is_gone(entry)).map(|entry| Event::Gone { address: entry.address }).collect()
+    }
+
+    /// What has changed since it was last asked.
+    pub(super) fn news(&mut self) -> Vec<Event> {
+        let mut news = Vec::new();
+        let foreign: Vec<Entry> =
+            if self.settings.adopt { Vec::new() } else { self.foreign().copied().collect() };
+        let before = std::mem::replace(&mut self.told_foreign, foreign);
+        for entry in &self.told_foreign {
+            if !before.iter().any(|told| told.same_place(entry)) {
+                news.push(Event::Foreign {
+                    address: entry.address,
+                    interface: interface_name(entry.index),
+                    clear_with: self.clear_with(entry),
+                });
+            }
+        }
+        for (vip, _) in &self.settings.vips {
+            let has = |entries: &[Entry]| entries.iter().any(|entry| entry.address == *vip);
+            if has(&before) && !has(&self.told_foreign) {
+                news.push(Event::ForeignGone { address: *vip });
+            }
+        }
+        if let Some(source) = self.settings.source {
+            let present = self.known.iter().any(|entry| entry.address == source);
+            if self.told_source.replace(present) != Some(present) {
+                news.push(Event::Source { present });
+            }
+        }
+        if self.told_link.replace(self.link) != Some(self.link) {
+            news.push(Event::Link(self.link));
+        }
+        news
+    }
+
+    /// What to say when an entry that is not ours is in the way.
+    pub(super) fn blocked_by(&self, entry: &Entry) -> String {
+        let (address, name, clear_with) =
+            (entry.address, interface_name(entry.index), self.clear_with(entry));
+        if self.locks.contains_key(&address) {
+            format!(
+                "{address} is on {name} already, and not by this agent; remove it with `{clear_with}`, or set \
+                 OUTRIDER_ADOPT=true to take it over"
+            )
+        } else {
+            format!("{address} is on {name} by another agent; {clear_with}")
+        }
+    }
+
+    fn clear_with(&self, entry: &Entry) -> String {
+        let Entry { address, prefix, index, .. } = entry;
+        if self.locks.contains_key(address) {
+            format!("ip addr del {address}/{prefix} dev {}", interface_name(*index))
+        } else {
+            other_agent(*address)
+        }
+    }
+}
+
+fn keeps_marks(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= (5, 18),
+        // Unknown: then only a mark counts, so that nothing is touched that may be somebody else's.
+        _ => true,
+    }
+}
+
+/// What to say when another agent has the lock of an address.
+pub(super) fn other_agent(address: Ipv4Addr) -> String {
+    format!("stop the other agent on this host that serves {address}")
+}
+
+/// The name of an interface, for messages.
+pub(super) fn interface_name(index: u32) -> String {
+    nix::net::if_::if_indextoname(index)
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_else(|_| format!("interface {index}"))
+}
+
+#[cfg(test)]
+mod tests;

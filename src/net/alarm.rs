@@ -1,0 +1,70 @@
+//! The clock, and a timer on it that is exact to a tenth of a millisecond.
+
+use crate::core::Time;
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+use std::io;
+use std::time::Duration;
+use tokio::net::unix::pipe;
+
+/// The time since boot by `CLOCK_BOOTTIME`, which runs on while the machine is suspended.
+pub fn now() -> Time {
+    // Never negative; zero would only mean that everything looks early.
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
+}
+
+/// A timer of the kernel (timerfd on `CLOCK_BOOTTIME`): tokio's own rounds up to milliseconds.
+#[derive(Debug)]
+pub struct Alarm {
+    // A timerfd is read like a pipe, and tokio offers no other safe way to wait for a descriptor.
+    timer: pipe::Receiver,
+}
+
+impl Alarm {
+    /// An alarm that is not set. Needs tokio's I/O driver around it.
+    ///
+    /// # Errors
+    /// When the kernel has no timer or no descriptor left.
+    pub fn new() -> io::Result<Alarm> {
+        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        Ok(Alarm { timer: pipe::Receiver::from_owned_fd_unchecked(timer)? })
+    }
+
+    /// Sets when it rings, in place of any time set before; a time in the past rings at once, `None` never. A
+    /// ring that was not waited for is forgotten.
+    ///
+    /// # Errors
+    /// None are known for a valid timer.
+    pub fn set(&mut self, at: Option<Time>) -> io::Result<()> {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // To the kernel zero means "off", so the earliest moment is one nanosecond after boot.
+        let value = match at {
+            None => zero,
+            Some(at) => Timespec::try_from(at.max(Duration::from_nanos(1)))
+                .unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }),
+        };
+        let setting = Itimerspec { it_interval: zero, it_value: value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &setting)?;
+        Ok(())
+    }
+
+    /// Waits until it rings. Each time set rings once.
+    ///
+    /// Cancel-safe: the ring is taken in the same step that returns.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn rung(&mut self) -> io::Result<()> {
+        let mut count = [0; 8];
+        loop {
+            self.timer.readable().await?;
+            match self.timer.try_read(&mut count) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

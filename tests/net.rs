@@ -1,0 +1,15 @@
+//! The kernel's rooms against the real kernel: each test in a network namespace of its own. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // The helpers are tests, too.
+
+#[path = "net/address.rs"]
+mod address;
+#[path = "net/alarm.rs"]
+mod alarm;
+#[path = "net/changes.rs"]
+mod changes;
+#[path = "net/host.rs"]
+mod host;
+#[path = "net/interface.rs"]
+mod interface;
+#[path = "net/lock.rs"]
+mod lock;
