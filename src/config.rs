@@ -1,6 +1,19 @@
 //! Settings: validated, typed, each with the origin of its value.
+//!
+//! The environment over an optional TOML file, merged as plain texts ([`layers`]); texts to values
+//! ([`values`]); what must hold between them ([`load`]). No fault ends the reading: all are told at once.
+
+mod describe;
+mod layers;
+mod load;
+mod values;
+mod variables;
+
+pub use describe::{describe, help, table};
 
 use crate::core::advert::Version;
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +54,28 @@ pub enum Checksum {
     Message,
 }
 
+/// A valid `http://` or `https://` URL. Its user part is a secret, so it has no `Display`: say which is meant.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Url(String);
+
+impl Url {
+    /// All of it, for the one who asks for it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For people: what stands before the last `@` is replaced by `***`.
+    pub fn redacted(&self) -> String {
+        values::redact(&self.0)
+    }
+}
+
+impl Debug for Url {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Debug::fmt(&self.redacted(), f)
+    }
+}
+
 /// What is asked of the co-located load balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckSetting {
@@ -62,8 +97,8 @@ pub enum Target {
     },
     /// An HTTP or HTTPS request.
     Http {
-        /// The whole URL. Its user part is a secret.
-        url: String,
+        /// What is asked for.
+        url: Url,
     },
     /// A command: an argument vector, never a shell.
     Exec {
@@ -125,7 +160,7 @@ pub struct Config {
     /// Where the peers come from.
     pub peers: Peers,
     /// Base URL of the metadata service, no slash at its end.
-    pub metadata_url: String,
+    pub metadata_url: Url,
     /// Labels (key, value) a host must all carry to take part.
     pub host_label: Vec<(String, String)>,
     /// File that keeps the last good membership.
@@ -167,3 +202,43 @@ pub struct Config {
     /// Form of the log lines.
     pub log_format: LogFormat,
 }
+
+/// Where the value of a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The table of settings.
+    Default,
+    /// An environment variable.
+    Environment,
+    /// The file that OUTRIDER_CONFIG names.
+    File(PathBuf),
+    /// A file that a `…_FILE` variable names.
+    SecretFile(PathBuf),
+    /// Found out from other settings, or at run time from the host.
+    Derived,
+}
+
+/// Settings in force, and how they came to be.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// Origin of each setting, by the name of its variable.
+    pub origins: BTreeMap<&'static str, Origin>,
+    /// What is odd but harmless, one message each.
+    pub warnings: Vec<String>,
+    /// Each setting as it was written, by the name of its variable, without secrets.
+    texts: BTreeMap<&'static str, String>,
+}
+
+/// Everything that is wrong with the settings: one message, on one line, for each fault. At least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<String>);
+
+impl Display for Faults {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Faults {}

@@ -1,0 +1,269 @@
+//! The table of variables: one row each, read by the loader, the help text and the messages alike.
+
+use std::cmp::min;
+
+/// What the name of every variable begins with.
+pub(super) const PREFIX: &str = "OUTRIDER_";
+
+/// What holds when a variable is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fallback {
+    /// Nothing can: it must be set.
+    Required,
+    /// This text, read like any other value.
+    Value(&'static str),
+    /// The thing is absent; these words say what that means.
+    Nothing(&'static str),
+    /// It is found out from other things; these words say which.
+    Derived(&'static str),
+}
+
+/// What separates the items of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Items {
+    /// It is one value.
+    One,
+    /// `,`
+    Comma,
+    /// `;` or a line break.
+    Semicolon,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(super) struct Variable {
+    /// Its full name.
+    pub name: &'static str,
+    /// What holds without it.
+    pub fallback: Fallback,
+    /// An accepted value, for messages.
+    pub example: &'static str,
+    /// What it is for, in one line of help.
+    pub meaning: &'static str,
+    /// What separates its items.
+    pub items: Items,
+    /// Whether parts of it are not for everybody's eyes: it has a `_FILE` form and is shown redacted.
+    pub secret: bool,
+}
+
+impl Variable {
+    const fn items(self, items: Items) -> Self {
+        Self { items, ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// Its name in the file.
+    pub fn key(&self) -> String {
+        key(self.name)
+    }
+
+    /// What holds without it, in words for people.
+    pub fn fallback_text(&self) -> &'static str {
+        match self.fallback {
+            Fallback::Required => "(required)",
+            Fallback::Value(text) | Fallback::Derived(text) | Fallback::Nothing(text) => text,
+        }
+    }
+}
+
+const fn row(
+    name: &'static str,
+    fallback: Fallback,
+    example: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable { name, fallback, example, meaning, items: Items::One, secret: false }
+}
+
+use Fallback::{Derived, Nothing, Required, Value};
+use Items::{Comma, Semicolon};
+
+/// Every variable of this version, in the order people are shown them.
+#[rustfmt::skip] // A table: one row a line.
+pub(super) static TABLE: [Variable; 36] = [
+    row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several: 10.10.10.2,10.10.10.3").items(Comma),
+    row("OUTRIDER_INTERFACE", Derived("by the subnet of the address, else of the source"), "eth0", "where the address goes"),
+    row("OUTRIDER_SOURCE", Derived("the host's agent_ip; from a peer list by route"), "10.0.0.11", "address the adverts come from"),
+    row("OUTRIDER_PEERS", Value("rancher"), "rancher, or 10.0.0.11,10.0.0.12", "who takes part: rancher, or addresses (our own may be among them)").items(Comma),
+    row("OUTRIDER_METADATA_URL", Value("http://169.254.169.250/2016-07-29"), "http://169.254.169.250/2016-07-29", "Rancher's metadata service").secret(),
+    row("OUTRIDER_HOST_LABEL", Value("role=load-balancer"), "role=load-balancer", "label of the hosts that take part; a comma means and").items(Comma),
+    row("OUTRIDER_STATE_FILE", Nothing("none"), "/var/lib/outrider/state.json", "keeps the last good membership for a start without metadata"),
+    row("OUTRIDER_ROUTER_ID", Derived("host name"), "lb1", "how this host is called in messages"),
+    row("OUTRIDER_VRID", Derived("last byte of the lowest address"), "10", "virtual router id, 1 to 255"),
+    row("OUTRIDER_PRIORITY", Derived("by rank among the members"), "100", "1 to 254"),
+    row("OUTRIDER_PREEMPT", Value("false"), "true", "whether a higher priority takes the address from a lower one"),
+    row("OUTRIDER_PREEMPT_DELAY", Value("0s"), "5s", "how long a lower priority is borne first"),
+    row("OUTRIDER_VRRP_VERSION", Value("3"), "3", "3, or 2"),
+    row("OUTRIDER_ADVERT_INTERVAL", Derived("200ms (version 2: 1s)"), "200ms", "version 3: 10ms to 40.95s; version 2: whole seconds"),
+    row("OUTRIDER_CHECKSUM", Value("pseudo-header"), "pseudo-header", "of version 3: pseudo-header (keepalived, FRR) or message (RFC 9568, Cisco, Juniper)"),
+    row("OUTRIDER_MIN_TTL", Value("255"), "255", "lowest TTL an advert may arrive with"),
+    row("OUTRIDER_LB", Nothing("every load balancer service on member hosts"), "stack/service", "stack/service whose published ports are checked"),
+    row("OUTRIDER_CHECK", Derived("from the metadata; with a peer list tcp://127.0.0.1:80"), "tcp://127.0.0.1:80", "tcp://HOST:PORT, http://HOST:PORT/PATH, https://..., none; several, separated by ; must all pass").items(Semicolon).secret(),
+    row("OUTRIDER_CHECK_INTERVAL", Value("1s"), "1s", "pause between two looks at a fit load balancer"),
+    row("OUTRIDER_CHECK_TIMEOUT", Value("1s"), "1s", "longest wait for one answer"),
+    row("OUTRIDER_CHECK_RISE", Value("2"), "2", "successes in a row that make a host fit"),
+    row("OUTRIDER_CHECK_FALL", Value("2"), "2", "failures in a row that make a host unfit"),
+    row("OUTRIDER_CHECK_STATUS", Nothing("any status line"), "200-399", "accepted HTTP status codes").items(Comma),
+    row("OUTRIDER_CHECK_HOST_HEADER", Nothing("none"), "www.example.com", "Host header of HTTP checks"),
+    row("OUTRIDER_CHECK_TLS_VERIFY", Value("true"), "true", "whether certificates are verified"),
+    row("OUTRIDER_TRACK_LINK", Value("true"), "true", "whether a link that is down makes a host unfit"),
+    row("OUTRIDER_LEASE", Value("auto"), "auto", "how long the kernel keeps the address without us: auto (just above Master_Down), or forever"),
+    row("OUTRIDER_ADOPT", Value("false"), "true", "take over an address that is there already and is not ours"),
+    row("OUTRIDER_HANDOVER_LIMIT", Value("5s"), "5s", "how long a leaver waits for its successor"),
+    row("OUTRIDER_GARP_REPEAT", Value("5"), "5", "announcements in one burst"),
+    row("OUTRIDER_GARP_DELAY", Value("1s"), "1s", "when the second burst follows; 0s: none"),
+    row("OUTRIDER_GARP_REFRESH", Value("60s"), "60s", "pause between announcements while the address is held; 0s: none"),
+    row("OUTRIDER_GARP_INTERVAL", Value("0ms"), "10ms", "pause between the announcements of a burst"),
+    row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "log levels: error, warn, info, debug, trace, off; by target: info,outrider::net=debug"),
+    row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json"),
+    row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file with the same names in lower case, without OUTRIDER_; the environment wins"),
+];
+
+/// Variables that later versions have. Refused by name: half of what was asked for is worse than a clear no.
+#[rustfmt::skip]
+const LATER: [&str; 22] = [
+    "OUTRIDER_TRANSPORT",
+    "OUTRIDER_AUTH_PASS", "OUTRIDER_AUTH_PASS_FILE", "OUTRIDER_AUTH_KEYS", "OUTRIDER_AUTH_KEYS_FILE",
+    "OUTRIDER_AUTH_MODE",
+    "OUTRIDER_GUARD", "OUTRIDER_STATUS_LISTEN", "OUTRIDER_STATUS_TOKEN_FILE", "OUTRIDER_SOCKET",
+    "OUTRIDER_SMTP_SERVER", "OUTRIDER_SMTP_FROM", "OUTRIDER_SMTP_TO", "OUTRIDER_SMTP_USER",
+    "OUTRIDER_SMTP_PASSWORD_FILE", "OUTRIDER_SMTP_TLS", "OUTRIDER_SMTP_TIMEOUT",
+    "OUTRIDER_WEBHOOK_URL", "OUTRIDER_WEBHOOK_URL_FILE", "OUTRIDER_WEBHOOK_FORMAT",
+    "OUTRIDER_WEBHOOK_KEY_FILE", "OUTRIDER_NOTIFY_COMMAND",
+];
+
+/// What a name is to this version.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// A variable of the table, or the `_FILE` form of one.
+    Yes,
+    /// Later versions have it.
+    Later,
+    /// Container links and orchestrators set such names.
+    Injected,
+    /// Nothing we know.
+    No,
+}
+
+/// The row of a full name.
+pub(super) fn find(name: &str) -> Option<&'static Variable> {
+    TABLE.iter().find(|variable| variable.name == name)
+}
+
+/// What a full name is to this version.
+pub(super) fn known(name: &str) -> Known {
+    let secret_file = name.strip_suffix("_FILE").and_then(find).is_some_and(|variable| variable.secret);
+    if secret_file || find(name).is_some() {
+        Known::Yes
+    } else if LATER.contains(&name) {
+        Known::Later
+    } else if injected(name) {
+        Known::Injected
+    } else {
+        Known::No
+    }
+}
+
+/// The name a variable has in the file.
+pub(super) fn key(name: &str) -> String {
+    name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase()
+}
+
+/// Whether links between containers (`OUTRIDER_PORT_80_TCP`) or an orchestrator
+/// (`OUTRIDER_SERVICE_HOST`) may have made this name out of a container called outrider.
+fn injected(name: &str) -> bool {
+    let port_number = name.split("_PORT_").skip(1).any(|rest| {
+        rest.split_once('_')
+            .is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    port_number
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_ENV_")
+        || ["_SERVICE_HOST", "_PORT", "_NAME"].iter().any(|end| name.ends_with(end))
+}
+
+/// The known name that looks most like this one.
+pub(super) fn nearest(name: &str) -> &'static str {
+    let names = TABLE.iter().map(|variable| variable.name).chain(LATER);
+    names.min_by_key(|known| distance(name, known)).unwrap_or_default()
+}
+
+/// Letters to insert, delete, replace or swap with their neighbour to get from one word to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut above = Vec::new();
+    let mut line: Vec<usize> = (0..=to.len()).collect();
+    let mut previous = None;
+    for (row, letter) in from.chars().enumerate() {
+        let mut next = vec![row + 1];
+        for (column, other) in to.iter().enumerate() {
+            let replaced = line[column] + usize::from(letter != *other);
+            let mut best = min(replaced, min(line[column + 1], next[column]) + 1);
+            if column > 0 && previous == Some(*other) && letter == to[column - 1] {
+                let before: &Vec<usize> = &above;
+                best = min(best, before[column - 1] + 1);
+            }
+            next.push(best);
+        }
+        above = std::mem::replace(&mut line, next);
+        previous = Some(letter);
+    }
+    line[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "VIP", 3),
+            ("VIP", "VIP", 0),
+            ("VPI", "VIP", 1),
+            ("VRD", "VRID", 1),
+            ("ab", "cd", 2),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+            assert_eq!(distance(to, from), expected, "{to} {from}");
+        }
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        for (name, expected) in [
+            ("OUTRIDER_VIP", Known::Yes),
+            ("OUTRIDER_METADATA_URL_FILE", Known::Yes),
+            ("OUTRIDER_VIP_FILE", Known::No),
+            ("OUTRIDER_GUARD", Known::Later),
+            ("OUTRIDER_PORT", Known::Injected),
+            ("OUTRIDER_PORT_9112_TCP_ADDR", Known::Injected),
+            ("OUTRIDER_SERVICE_HOST", Known::Injected),
+            ("OUTRIDER_SERVICE_PORT_HTTP", Known::Injected),
+            ("OUTRIDER_ENV_PATH", Known::Injected),
+            ("OUTRIDER_NAME", Known::Injected),
+            ("OUTRIDER_PORT_X_TCP", Known::No),
+            ("OUTRIDER_", Known::No),
+        ] {
+            assert_eq!(known(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found() {
+        for (name, expected) in [
+            ("OUTRIDER_VPI", "OUTRIDER_VIP"),
+            ("OUTRIDER_VIPS", "OUTRIDER_VIP"),
+            ("OUTRIDER_VIP_FILE", "OUTRIDER_VIP"),
+            ("OUTRIDER_PEER", "OUTRIDER_PEERS"),
+            ("OUTRIDER_ADVERTISEMENT_INTERVAL", "OUTRIDER_ADVERT_INTERVAL"),
+            ("OUTRIDER_GAURD", "OUTRIDER_GUARD"),
+        ] {
+            assert_eq!(nearest(name), expected, "{name}");
+        }
+    }
+}

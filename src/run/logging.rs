@@ -1,0 +1,165 @@
+//! Log lines: to stderr, from a thread of its own.
+//!
+//! Stderr, because stdout belongs to what a command was asked for (`check-config`, `demo`); Docker and Rancher
+//! collect both. A reader who does not read fills the pipe, and a blocking write would then stop the adverts: so
+//! lines go through a bounded queue, and those that do not fit are dropped and counted.
+
+use crate::config::{Config, LogFormat};
+use std::fmt;
+use std::io::{IsTerminal, stderr};
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Lines that wait for a slow reader before further ones are dropped.
+const QUEUE: usize = 4096;
+
+/// Keeps the log going. Dropped last of all, it writes what is still queued (waiting a second at most).
+#[must_use = "log lines stop when this is dropped"]
+#[derive(Debug)]
+pub struct Guard {
+    /// `None` only while being dropped.
+    worker: Option<WorkerGuard>,
+    dropped: ErrorCounter,
+}
+
+impl Guard {
+    /// Log lines dropped so far, because nobody read them in time.
+    pub fn dropped_lines(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.worker.take();
+        let dropped = self.dropped_lines();
+        if dropped > 0 {
+            use std::io::Write;
+            let _ = writeln!(stderr(), "{dropped} log lines were dropped, since nobody read them in time");
+        }
+    }
+}
+
+/// Starts logging as the settings say. A second call changes nothing: the first log goes on.
+pub fn init(config: &Config) -> Guard {
+    let (writer, worker) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUE)
+        .thread_name("log")
+        .finish(stderr());
+    let guard = Guard { worker: Some(worker), dropped: writer.error_counter() };
+    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let _ = subscriber(config, writer, colours).try_init();
+    guard
+}
+
+fn subscriber<W>(config: &Config, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(Milliseconds);
+    let lines = match config.log_format {
+        LogFormat::Text => lines.with_ansi(colours).boxed(),
+        LogFormat::Json => {
+            let json = lines.with_ansi(false).json().flatten_event(true);
+            json.with_current_span(false).with_span_list(false).boxed()
+        }
+    };
+    Registry::default().with(lines.with_filter(config.log.clone()))
+}
+
+/// UTC as RFC 3339 with milliseconds: the library's own clock writes microseconds, three digits too many.
+struct Milliseconds;
+
+impl FormatTime for Milliseconds {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let mut text = String::with_capacity(32);
+        SystemTime.format_time(&mut Writer::new(&mut text))?;
+        let digits = text.trim_end_matches('Z');
+        let milliseconds = digits.get(..digits.len().saturating_sub(3)).unwrap_or(digits);
+        write!(writer, "{milliseconds}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    fn logged(settings: &[(&str, &str)], log: impl FnOnce()) -> String {
+        let variables = settings.iter().copied().chain([("OUTRIDER_VIP", "10.10.10.2")]);
+        let config = Config::load(variables).unwrap().config;
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let subscriber = subscriber(&config, Shared(Arc::clone(&written)), false);
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = written.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl<'a> MakeWriter<'a> for Shared {
+        type Writer = Pen;
+
+        fn make_writer(&'a self) -> Pen {
+            Pen(Arc::clone(&self.0))
+        }
+    }
+
+    struct Pen(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Pen {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// `2026-01-31T12:34:56.789Z`, digits as 0.
+    fn shape(time: &str) -> String {
+        time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect()
+    }
+
+    #[test]
+    fn text_has_time_level_target_message_and_fields() {
+        let text = logged(&[], || tracing::info!(target: "outrider::run", vrid = 2, "now Active"));
+        let (time, rest) = text.split_once(' ').unwrap();
+        assert_eq!(shape(time), "0000-00-00T00:00:00.000Z");
+        assert_eq!(rest, " INFO outrider::run: now Active vrid=2\n");
+    }
+
+    #[test]
+    fn json_is_flat() {
+        let text = logged(&[("OUTRIDER_LOG_FORMAT", "json")], || {
+            tracing::warn!(target: "outrider::run", vrid = 2, "now \"Active\"");
+        });
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let time = value.as_object_mut().unwrap().remove("timestamp").unwrap();
+        assert_eq!(shape(time.as_str().unwrap()), "0000-00-00T00:00:00.000Z");
+        let expected = serde_json::json!({
+            "level": "WARN", "target": "outrider::run", "message": "now \"Active\"", "vrid": 2,
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn levels_are_chosen_by_target() {
+        let text = logged(&[("OUTRIDER_LOG", "warn, outrider::net=debug")], || {
+            tracing::debug!(target: "outrider::net", "one");
+            tracing::info!(target: "outrider::run", "two");
+            tracing::warn!(target: "outrider::run", "three");
+        });
+        let messages: Vec<&str> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(messages, ["one", "three"]);
+    }
+}
