@@ -40,6 +40,7 @@ const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 250);
 /// A host: a namespace with a network card `eth0` in the switch.
 pub struct Host {
     index: usize,
+    metadata: metadata::Server,
     namespace: Namespace,
     address: Ipv4Addr,
     uuid: String,
@@ -71,6 +72,11 @@ impl Host {
     /// Its namespace: run futures and commands there, change addresses by hand.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Its metadata service, to make it fail.
+    pub fn metadata(&self) -> &metadata::Server {
+        &self.metadata
     }
 
     /// Starts any process on this host (haproxy, keepalived, tshark).
@@ -145,6 +151,8 @@ pub struct Lab {
     client_namespace: Namespace,
     watcher: Watcher,
     world: World,
+    /// uuids of the hosts that are members.
+    members: Vec<String>,
     switch: Arc<Switch>,
     program: PathBuf,
 }
@@ -165,6 +173,7 @@ impl Lab {
             client_namespace,
             watcher: Watcher::new(),
             world: World::new(),
+            members: Vec::new(),
             switch,
             program: program.as_ref().to_path_buf(),
         };
@@ -188,23 +197,17 @@ impl Lab {
         self.switch.plug(namespace.name(), &namespace, "eth0", in_lab_network(address)?).await?;
         namespace.add_address("lo", IpAddr::from(METADATA).into()).await?;
         let uuid = format!("{number:08}-0000-4000-8000-{number:012}");
-        let host = Host {
-            index,
-            namespace,
-            address,
-            uuid,
-            switch: self.switch.clone(),
-            program: self.program.clone(),
-        };
-        self.tell_metadata_of(&host);
-        let (world, uuid) = (self.world.clone(), host.uuid.clone());
-        let serving = host.namespace.run(async move {
+        let mut entry = metadata::Host::new(&uuid, namespace.name(), &address.to_string());
+        entry.labels.clear();
+        self.world.put_host(&entry);
+        let (world, own) = (self.world.clone(), uuid.clone());
+        let serving = namespace.run(async move {
             let listener = balancer::listen(SocketAddr::from((METADATA, 80)))?;
-            metadata::serve(listener, world, uuid);
-            anyhow::Ok(())
+            anyhow::Ok(metadata::serve(listener, world, &own)?)
         });
-        serving.await?.context("metadata service")?;
-        self.hosts.push(host);
+        let metadata = serving.await?.context("metadata service")?;
+        let (switch, program) = (self.switch.clone(), self.program.clone());
+        self.hosts.push(Host { index, metadata, namespace, address, uuid, switch, program });
         Ok(index)
     }
 
@@ -268,14 +271,13 @@ impl Lab {
         self.wait_for_holder_but(Some(former), limit).await
     }
 
-    /// The environment learns of the host, which does not carry the label of a member.
-    fn tell_metadata_of(&self, _host: &Host) {
-        self.world.update(|_| {});
-    }
-
-    /// The host gets the label `role=load-balancer`, and a load balancer in the metadata.
-    pub fn join(&self, _host: usize) {
-        self.world.update(|_| {});
+    /// Makes a host a member: it gets the label `role=load-balancer`, and the metadata a load balancer on it.
+    pub fn join(&mut self, host: usize) {
+        let Some(host) = self.hosts.get(host) else { return };
+        self.world.put_host(&metadata::Host::new(&host.uuid, host.name(), &host.address.to_string()));
+        self.members.push(host.uuid.clone());
+        let members: Vec<&str> = self.members.iter().map(String::as_str).collect();
+        self.world.put_service(&metadata::Service::load_balancer(&members));
     }
 
     async fn wait_for_holder_but(&self, former: Option<usize>, limit: Duration) -> Result<usize> {

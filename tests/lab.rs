@@ -6,8 +6,13 @@ use futures_util::TryStreamExt;
 use nix::sys::signal::Signal;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::{Host, Lab, VIP};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_outrider");
@@ -180,18 +185,86 @@ async fn a_process_is_heard_signalled_and_killed_with_its_handle() -> Result<()>
     let process = lab.hosts()[0].start("sleep", command).await?;
     let pid = process.pid();
     drop(process);
-    gone(|| Ok(!std::path::Path::new(&format!("/proc/{pid}/ns")).exists() || zombie(pid))).await
+    until(|| Ok(!std::path::Path::new(&format!("/proc/{pid}/ns")).exists() || zombie(pid))).await
 }
 
 fn zombie(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
-async fn gone(condition: impl Fn() -> Result<bool>) -> Result<()> {
+async fn until(condition: impl Fn() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !condition()? {
-        anyhow::ensure!(start.elapsed() < SOON, "still there");
+        anyhow::ensure!(start.elapsed() < SOON, "in vain");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_demo_that_is_killed() -> Result<()> {
+    let mut demo = Demo::start(true).await?;
+    demo.process.start_kill()?;
+    demo.process.wait().await?;
+    until(|| Ok(demo.processes()?.is_empty())).await
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_demo_after_ctrl_c() -> Result<()> {
+    let mut demo = Demo::start(false).await?;
+    let group = i32::try_from(demo.process.id().context("runs")?)?;
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), Signal::SIGINT)?;
+    assert_eq!(demo.process.wait().await?.code(), Some(130));
+    // At once: the prompt is not back before all is gone.
+    assert_eq!(demo.processes()?, [] as [String; 0]);
+    Ok(())
+}
+
+/// A demo in the middle of its work.
+struct Demo {
+    process: tokio::process::Child,
+    namespace: PathBuf,
+    _program: tempfile::TempDir,
+}
+
+impl Demo {
+    /// Starts it, as an ordinary user if that is wanted and this is real root.
+    async fn start(as_ordinary_user: bool) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+        let program = directory.path().join("outrider");
+        std::fs::copy(PROGRAM, &program)?;
+        let mut command = Command::new(&program);
+        command.arg("demo").stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        if as_ordinary_user && std::fs::read_to_string("/proc/self/uid_map")?.contains("4294967295") {
+            command.uid(65534).gid(65534);
+        }
+        let mut process = command.spawn()?;
+        let mut lines = BufReader::new(process.stdout.take().context("stdout")?).lines();
+        while !lines.next_line().await?.context("the demo ended")?.contains("election") {}
+        let parent = process.id().context("runs")?.to_string();
+        let init = pids()?.into_iter().find(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // pid (comm) state ppid
+            stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&parent)
+        });
+        let namespace = std::fs::read_link(format!("/proc/{}/ns/pid", init.context("no child")?))?;
+        let demo = Self { process, namespace, _program: directory };
+        until(|| Ok(demo.processes()?.len() >= 3)).await.context("init, the demo and a load balancer")?;
+        Ok(demo)
+    }
+
+    /// What runs in its namespaces.
+    fn processes(&self) -> Result<Vec<String>> {
+        let inside = |pid: &String| {
+            std::fs::read_link(format!("/proc/{pid}/ns/pid"))
+                .is_ok_and(|namespace| namespace == self.namespace)
+        };
+        Ok(pids()?.into_iter().filter(inside).collect())
+    }
+}
+
+fn pids() -> Result<Vec<String>> {
+    let names = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect())
 }

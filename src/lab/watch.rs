@@ -84,7 +84,7 @@ impl Watcher {
     /// # Errors
     /// When the kernel dropped notifications: better no answer than a wrong one.
     pub fn holders(&self, address: IpAddr) -> Result<Vec<usize>> {
-        Ok(holders(&*self.complete()?, address))
+        Ok(holders(&self.complete()?, address))
     }
 
     /// When a host lost the address for the first time from `since` on.
@@ -103,7 +103,7 @@ impl Watcher {
     /// # Errors
     /// When the kernel dropped notifications.
     pub fn holding(&self, address: IpAddr, since: Instant) -> Result<Holding> {
-        Ok(holding(&*self.complete()?, address, since, Instant::now()))
+        Ok(holding(&self.complete()?, address, since, Instant::now()))
     }
 
     fn complete(&self) -> Result<watch::Ref<'_, Vec<Change>>> {
