@@ -199,3 +199,38 @@ async fn ask(target: SocketAddr) -> Result<String> {
     }
     Ok(body.trim().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_the_longest_time_between_two_answers() {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let answered =
+            |sent, at, by: &str| Request { sent: ms(sent), outcome: Outcome::Answered(ms(at), by.into()) };
+        let lost = |sent, at| Request { sent: ms(sent), outcome: Outcome::Lost(ms(at)) };
+        let requests = [
+            lost(0, 60), // of an earlier outage, though known later
+            answered(10, 11, "lb1"),
+            lost(12, 13), // on its way when it happened
+            lost(14, 15),
+            answered(16, 40, "lb2"),
+            answered(18, 19, "lb2"),
+            answered(41, 42, "lb2"),
+            lost(90, 95), // after the end
+        ];
+        let outage = outage(&requests, ms(13), ms(50));
+        let longest = Duration::from_millis(21);
+        assert_eq!(outage, Outage { longest, lost: 2, answered: 3, by: Some("lb2".into()) });
+    }
+
+    #[test]
+    fn silence_to_the_end_counts() {
+        let start = Instant::now();
+        let end = start + Duration::from_secs(1);
+        let none = Outage { longest: Duration::from_secs(1), ..Outage::default() };
+        assert_eq!(outage(&[], start, end), none);
+    }
+}

@@ -28,7 +28,6 @@ const MARK: &str = "OUTRIDER_LAB_PROCESS";
 pub fn enter() -> Result<()> {
     match std::env::var(MARK).as_deref() {
         Ok("inside") => {
-            // For a debugger or a test that finds this process by its environment, nothing more depends on it.
             raise_file_limit();
             Ok(())
         }
@@ -74,10 +73,13 @@ fn write(file: &str, text: &str) -> Result<()> {
 fn forbidden(errno: Errno) -> anyhow::Error {
     let program = std::env::args().next().unwrap_or_else(|| "outrider".into());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let why = match errno {
+        Errno::ENOSPC => "user.max_user_namespaces is reached",
+        errno => errno.desc(),
+    };
+    let arguments = arguments.join(" ");
     anyhow::anyhow!(
-        "this machine does not let an ordinary user make namespaces ({}); run: sudo {program} {}",
-        errno.desc(),
-        arguments.join(" ")
+        "this machine does not let an ordinary user make namespaces ({why}); run: sudo {program} {arguments}"
     )
 }
 
