@@ -2,6 +2,9 @@
 
 pub mod address;
 pub mod alarm;
+pub mod announce;
 pub mod interface;
 pub mod link;
 pub mod lock;
+mod packet;
+pub mod vrrp;
