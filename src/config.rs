@@ -1,7 +1,7 @@
 //! Settings: validated, typed, each with the origin of its value.
 //!
-//! The environment over an optional TOML file, merged as plain texts ([`layers`]); texts to values
-//! ([`values`]); what must hold between them ([`load`]). No fault ends the reading: all are told at once.
+//! The environment over an optional TOML file, merged as plain texts (`layers`); texts to values
+//! (`values`); what must hold between them (`load`). No fault ends the reading: all are told at once.
 
 mod describe;
 mod layers;
