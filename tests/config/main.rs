@@ -88,7 +88,7 @@ fn addresses(list: &[[u8; 4]]) -> Vec<IpAddr> {
 
 fn url(target: &Target) -> &str {
     match target {
-        Target::Http { url } => url.as_str(),
+        Target::Http { url } => url,
         other => panic!("{other:?}"),
     }
 }
