@@ -1,7 +1,7 @@
 //! Settings: validated, typed, each with the origin of its value.
 //!
-//! The environment over an optional TOML file, merged as plain texts ([`layers`]); texts to values
-//! ([`values`]); what must hold between them ([`load`]). No fault ends the reading: all are told at once.
+//! The environment over an optional TOML file, merged as plain texts (`layers`); texts to values
+//! (`values`); what must hold between them (`load`). No fault ends the reading: all are told at once.
 
 mod describe;
 mod layers;
@@ -55,7 +55,7 @@ pub enum Checksum {
 }
 
 /// A valid `http://` or `https://` URL. Its user part is a secret, so it has no `Display`: say which is meant.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Url(String);
 
 impl Url {
@@ -85,8 +85,8 @@ pub enum CheckSetting {
     These(Vec<Target>),
 }
 
-/// One thing to check.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One thing to check. Its `Display` and `Debug` are for people: they show no secret.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// A TCP connect that stays open.
     Tcp {
@@ -97,8 +97,8 @@ pub enum Target {
     },
     /// An HTTP or HTTPS request.
     Http {
-        /// What is asked for.
-        url: Url,
+        /// The whole URL, `http://…` or `https://…`. Its user part is a secret.
+        url: String,
     },
     /// A command: an argument vector, never a shell.
     Exec {

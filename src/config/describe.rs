@@ -39,8 +39,10 @@ pub fn help() -> String {
         let _ = write!(text, "  {:27} {}", variable.name, variable.meaning);
         let _ = writeln!(text, " [default: {}]", variable.fallback_text());
     }
+    let secret: Vec<&str> = TABLE.iter().filter(|row| row.secret).map(|row| row.name).collect();
+    let _ = writeln!(text, "\nMay stand in a file instead, named by ..._FILE: {}.", secret.join(", "));
     text.replace("[default: (required)]", "(required)")
-        + "\nOUTRIDER_METADATA_URL and OUTRIDER_CHECK may stand in a file instead: OUTRIDER_CHECK_FILE=/run/secrets/check.\n\
+        + "With a list of peers, OUTRIDER_CHECK is tcp://127.0.0.1:80 by default.\n\
            Durations have a unit: 200ms, 1.5s, 1m."
 }
 

@@ -141,16 +141,16 @@ impl Layers {
         for variable in variables::TABLE.iter().filter(|variable| variable.secret) {
             let key = variable.key();
             let Some(value) = values.remove(&format!("{key}_file")) else { continue };
-            let place = match &metadata.source {
-                Some(Source::File(file)) => format!("{}: {key}_file", file.display()),
-                _ => format!("{}_FILE", variable.name),
+            let (place, plain) = match &metadata.source {
+                Some(Source::File(file)) => (format!("{}: {key}_file", file.display()), key.as_str()),
+                _ => (format!("{}_FILE", variable.name), variable.name),
             };
             let Some(path) = value.as_str().map(str::trim) else {
                 self.faults.push(format!("{place} is not a path; write for example \"/run/secrets/{key}\""));
                 continue;
             };
             if values.contains_key(&key) {
-                self.faults.push(format!("{place} stands beside {key}; leave out one of the two"));
+                self.faults.push(format!("{place} stands beside {plain}; leave out one of the two"));
                 continue;
             }
             let text = contents(path).and_then(|text| match text.trim() {
@@ -227,21 +227,21 @@ impl Layers {
     }
 
     fn fallback(&mut self, variable: &'static Variable) -> Option<String> {
-        let text = variable.fallback_text();
-        let origin = match variable.fallback {
-            Fallback::Derived(_) => Origin::Derived,
-            _ => Origin::Default,
-        };
-        self.settle(variable.name, text, origin);
+        let name = variable.name;
         match variable.fallback {
-            Fallback::Value(text) => Some(text.to_owned()),
-            Fallback::Required if !self.incomplete => {
-                self.faults
-                    .push(format!("{} is not set; write for example {}", variable.name, variable.example));
-                None
+            Fallback::Value(text) => {
+                self.settle(name, text, Origin::Default);
+                return Some(text.to_owned());
             }
-            _ => None,
+            Fallback::Nothing(words) => self.settle(name, format!("({words})"), Origin::Default),
+            Fallback::Derived(words) => self.settle(name, format!("({words})"), Origin::Derived),
+            // What cannot be read may hold it.
+            Fallback::Required if self.incomplete => {}
+            Fallback::Required => {
+                self.faults.push(format!("{name} is not set; write for example {}", variable.example));
+            }
         }
+        None
     }
 
     /// Reads one value.
@@ -267,15 +267,16 @@ impl Layers {
         text: &str,
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<Vec<T>> {
+        let texts = split(name, text);
+        if texts.contains(&"") {
+            self.fault(name, &redacted(name, text, ""), "has an empty item".into());
+        }
         let faults = self.faults.len();
         let mut items = Vec::new();
         let mut rest = text;
-        for item in split(name, text) {
+        for item in texts.iter().filter(|item| !item.is_empty()) {
             rest = rest.split_once(item).map_or("", |(_, after)| after);
             match parse(item) {
-                _ if item.is_empty() => {
-                    self.fault(name, &redacted(name, text, ""), "has an empty item".into())
-                }
                 Ok(value) if items.contains(&value) => {
                     let twice = Wrong::from("is there twice").remedy("leave one out");
                     self.fault(name, &redacted(name, item, rest), twice);
@@ -284,7 +285,7 @@ impl Layers {
                 Err(wrong) => self.fault(name, &redacted(name, item, rest), wrong),
             }
         }
-        (self.faults.len() == faults).then_some(items)
+        (self.faults.len() == faults && !items.is_empty()).then_some(items)
     }
 
     /// The faults, if there are any.

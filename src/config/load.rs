@@ -48,7 +48,7 @@ fn read(layers: &mut Layers) -> Option<Config> {
     let source = layers.one("OUTRIDER_SOURCE", values::host_address);
     let peers = peers(layers);
     let metadata_url = layers.one("OUTRIDER_METADATA_URL", values::base_url);
-    let host_label = layers.list("OUTRIDER_HOST_LABEL", values::label);
+    let host_label = host_label(layers);
     let state_file = layers.one("OUTRIDER_STATE_FILE", values::path);
     let router_id = layers.one("OUTRIDER_ROUTER_ID", values::router_id);
     let vrid = vrid(layers, vips.as_deref());
@@ -151,6 +151,18 @@ fn peers(layers: &mut Layers) -> Option<Peers> {
         "rancher" => Some(Peers::Rancher),
         _ => layers.items(NAME, &text, values::peer).map(Peers::List),
     }
+}
+
+fn host_label(layers: &mut Layers) -> Option<Vec<(String, String)>> {
+    const NAME: &str = "OUTRIDER_HOST_LABEL";
+    let labels = layers.list(NAME, values::label)?;
+    for (index, (key, _)) in labels.iter().enumerate() {
+        if labels.iter().skip(index + 1).any(|(other, _)| other == key) {
+            let two = Wrong::from("is wanted with two values, which no host has");
+            layers.fault(NAME, key, two.remedy("leave one out"));
+        }
+    }
+    Some(labels)
 }
 
 fn vrid(layers: &mut Layers, vips: Option<&[Vip]>) -> Option<u8> {

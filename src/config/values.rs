@@ -343,7 +343,7 @@ impl FromStr for Target {
             return wrong("stands alone or not at all");
         }
         match text.split_once(':') {
-            Some(("http" | "https", _)) => Ok(Self::Http { url: text.parse()? }),
+            Some(("http" | "https", _)) => text.parse().map(|Url(url)| Self::Http { url }),
             Some(("tcp", rest)) => rest.strip_prefix("//").map_or_else(|| wrong("is not a check"), tcp),
             Some(("exec", _)) => wrong(LATER),
             _ => wrong("is not a check"),
@@ -381,9 +381,15 @@ impl Display for Target {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
-            Self::Http { url } => f.write_str(&url.redacted()),
+            Self::Http { url } => f.write_str(&redact(url)),
             Self::Exec { argv } => write!(f, "exec:{}", argv.join(" ")),
         }
+    }
+}
+
+impl Debug for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Debug::fmt(&self.to_string(), f)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The table of variables: one row each, read by the loader, the help text and the messages alike.
 
+use Fallback::{Derived, Nothing, Required, Value};
+use Items::{Comma, Semicolon};
 use std::cmp::min;
 
 /// What the name of every variable begins with.
@@ -78,16 +80,13 @@ const fn row(
     Variable { name, fallback, example, meaning, items: Items::One, secret: false }
 }
 
-use Fallback::{Derived, Nothing, Required, Value};
-use Items::{Comma, Semicolon};
-
 /// Every variable of this version, in the order people are shown them.
 #[rustfmt::skip] // A table: one row a line.
 pub(super) static TABLE: [Variable; 36] = [
     row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several: 10.10.10.2,10.10.10.3").items(Comma),
     row("OUTRIDER_INTERFACE", Derived("by the subnet of the address, else of the source"), "eth0", "where the address goes"),
-    row("OUTRIDER_SOURCE", Derived("the host's agent_ip; from a peer list by route"), "10.0.0.11", "address the adverts come from"),
-    row("OUTRIDER_PEERS", Value("rancher"), "rancher, or 10.0.0.11,10.0.0.12", "who takes part: rancher, or addresses (our own may be among them)").items(Comma),
+    row("OUTRIDER_SOURCE", Derived("agent_ip; peer list: our own in it, else by route"), "10.0.0.11", "where the adverts come from"),
+    row("OUTRIDER_PEERS", Value("rancher"), "rancher, or 10.0.0.11,10.0.0.12", "who takes part: rancher, or addresses, our own perhaps among them").items(Comma),
     row("OUTRIDER_METADATA_URL", Value("http://169.254.169.250/2016-07-29"), "http://169.254.169.250/2016-07-29", "Rancher's metadata service").secret(),
     row("OUTRIDER_HOST_LABEL", Value("role=load-balancer"), "role=load-balancer", "label of the hosts that take part; a comma means and").items(Comma),
     row("OUTRIDER_STATE_FILE", Nothing("none"), "/var/lib/outrider/state.json", "keeps the last good membership for a start without metadata"),
@@ -98,10 +97,10 @@ pub(super) static TABLE: [Variable; 36] = [
     row("OUTRIDER_PREEMPT_DELAY", Value("0s"), "5s", "how long a lower priority is borne first"),
     row("OUTRIDER_VRRP_VERSION", Value("3"), "3", "3, or 2"),
     row("OUTRIDER_ADVERT_INTERVAL", Derived("200ms (version 2: 1s)"), "200ms", "version 3: 10ms to 40.95s; version 2: whole seconds"),
-    row("OUTRIDER_CHECKSUM", Value("pseudo-header"), "pseudo-header", "of version 3: pseudo-header (keepalived, FRR) or message (RFC 9568, Cisco, Juniper)"),
+    row("OUTRIDER_CHECKSUM", Value("pseudo-header"), "pseudo-header", "version 3: pseudo-header (keepalived, FRR), or message (RFC 9568)"),
     row("OUTRIDER_MIN_TTL", Value("255"), "255", "lowest TTL an advert may arrive with"),
-    row("OUTRIDER_LB", Nothing("every load balancer service on member hosts"), "stack/service", "stack/service whose published ports are checked"),
-    row("OUTRIDER_CHECK", Derived("from the metadata; with a peer list tcp://127.0.0.1:80"), "tcp://127.0.0.1:80", "tcp://HOST:PORT, http://HOST:PORT/PATH, https://..., none; several, separated by ; must all pass").items(Semicolon).secret(),
+    row("OUTRIDER_LB", Nothing("all on member hosts"), "stack/service", "stack/service whose published ports are checked"),
+    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; or none").items(Semicolon).secret(),
     row("OUTRIDER_CHECK_INTERVAL", Value("1s"), "1s", "pause between two looks at a fit load balancer"),
     row("OUTRIDER_CHECK_TIMEOUT", Value("1s"), "1s", "longest wait for one answer"),
     row("OUTRIDER_CHECK_RISE", Value("2"), "2", "successes in a row that make a host fit"),
@@ -110,16 +109,16 @@ pub(super) static TABLE: [Variable; 36] = [
     row("OUTRIDER_CHECK_HOST_HEADER", Nothing("none"), "www.example.com", "Host header of HTTP checks"),
     row("OUTRIDER_CHECK_TLS_VERIFY", Value("true"), "true", "whether certificates are verified"),
     row("OUTRIDER_TRACK_LINK", Value("true"), "true", "whether a link that is down makes a host unfit"),
-    row("OUTRIDER_LEASE", Value("auto"), "auto", "how long the kernel keeps the address without us: auto (just above Master_Down), or forever"),
+    row("OUTRIDER_LEASE", Value("auto"), "auto", "how long the kernel keeps the address without us: auto, or forever"),
     row("OUTRIDER_ADOPT", Value("false"), "true", "take over an address that is there already and is not ours"),
     row("OUTRIDER_HANDOVER_LIMIT", Value("5s"), "5s", "how long a leaver waits for its successor"),
     row("OUTRIDER_GARP_REPEAT", Value("5"), "5", "announcements in one burst"),
     row("OUTRIDER_GARP_DELAY", Value("1s"), "1s", "when the second burst follows; 0s: none"),
     row("OUTRIDER_GARP_REFRESH", Value("60s"), "60s", "pause between announcements while the address is held; 0s: none"),
     row("OUTRIDER_GARP_INTERVAL", Value("0ms"), "10ms", "pause between the announcements of a burst"),
-    row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "log levels: error, warn, info, debug, trace, off; by target: info,outrider::net=debug"),
+    row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "off, error, warn, info, debug, trace; or info,outrider::net=debug"),
     row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json"),
-    row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file with the same names in lower case, without OUTRIDER_; the environment wins"),
+    row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file below the environment: names in lower case, no OUTRIDER_"),
 ];
 
 /// Variables that later versions have. Refused by name: half of what was asked for is worse than a clear no.
@@ -185,8 +184,11 @@ fn injected(name: &str) -> bool {
         || ["_SERVICE_HOST", "_PORT", "_NAME"].iter().any(|end| name.ends_with(end))
 }
 
-/// The known name that looks most like this one.
+/// The known name that looks most like this one. A `_FILE` form that there is not: the plain one.
 pub(super) fn nearest(name: &str) -> &'static str {
+    if let Some(variable) = name.strip_suffix("_FILE").and_then(find) {
+        return variable.name;
+    }
     let names = TABLE.iter().map(|variable| variable.name).chain(LATER);
     names.min_by_key(|known| distance(name, known)).unwrap_or_default()
 }
@@ -258,7 +260,7 @@ mod tests {
         for (name, expected) in [
             ("OUTRIDER_VPI", "OUTRIDER_VIP"),
             ("OUTRIDER_VIPS", "OUTRIDER_VIP"),
-            ("OUTRIDER_VIP_FILE", "OUTRIDER_VIP"),
+            ("OUTRIDER_VRID_FILE", "OUTRIDER_VRID"),
             ("OUTRIDER_PEER", "OUTRIDER_PEERS"),
             ("OUTRIDER_ADVERTISEMENT_INTERVAL", "OUTRIDER_ADVERT_INTERVAL"),
             ("OUTRIDER_GAURD", "OUTRIDER_GUARD"),

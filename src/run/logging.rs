@@ -6,9 +6,9 @@
 
 use crate::config::{Config, LogFormat};
 use std::fmt;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -40,7 +40,6 @@ impl Drop for Guard {
         self.worker.take();
         let dropped = self.dropped_lines();
         if dropped > 0 {
-            use std::io::Write;
             let _ = writeln!(stderr(), "{dropped} log lines were dropped, since nobody read them in time");
         }
     }
@@ -48,15 +47,17 @@ impl Drop for Guard {
 
 /// Starts logging as the settings say. A second call changes nothing: the first log goes on.
 pub fn init(config: &Config) -> Guard {
-    let (writer, worker) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUE)
-        .thread_name("log")
-        .finish(stderr());
-    let guard = Guard { worker: Some(worker), dropped: writer.error_counter() };
+    let (writer, guard) = queue(stderr());
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let _ = subscriber(config, writer, colours).try_init();
     guard
+}
+
+fn queue(writer: impl Write + Send + 'static) -> (NonBlocking, Guard) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
+    let (writer, worker) = builder.finish(writer);
+    let guard = Guard { worker: Some(worker), dropped: writer.error_counter() };
+    (writer, guard)
 }
 
 fn subscriber<W>(config: &Config, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
@@ -114,7 +115,7 @@ mod tests {
 
     struct Pen(Arc<Mutex<Vec<u8>>>);
 
-    impl std::io::Write for Pen {
+    impl Write for Pen {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -161,5 +162,34 @@ mod tests {
         });
         let messages: Vec<&str> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
         assert_eq!(messages, ["one", "three"]);
+    }
+
+    /// Writes nothing before its channel is closed.
+    struct Stuck(Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_costs_lines_and_no_time() {
+        let (reads, stuck) = std::sync::mpsc::channel();
+        let (writer, guard) = queue(Stuck(Mutex::new(stuck)));
+        let config = Config::load([("OUTRIDER_VIP", "10.10.10.2")]).unwrap().config;
+        tracing::subscriber::with_default(subscriber(&config, writer, false), || {
+            for line in 0..QUEUE + 100 {
+                tracing::info!(line);
+            }
+        });
+        // All but the queue and the one that is being written.
+        assert!((99..=100).contains(&guard.dropped_lines()), "{}", guard.dropped_lines());
+        drop(reads);
     }
 }

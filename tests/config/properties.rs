@@ -1,0 +1,46 @@
+//! Whatever is written: it is taken, or told by name.
+
+use super::{ALL, VIP, file, load, load_with};
+use outrider::config::{Faults, describe};
+use proptest::prelude::*;
+
+/// Texts that get past the first checks now and then.
+fn text() -> impl Strategy<Value = String> {
+    let near = "(tcp:|https?:|//|[0-9]{1,5}|10\\.0\\.0\\.|[a-z]{1,6}|[-.,;:/@=?#%\\[\\] \n]|ms|s){0,9}";
+    prop_oneof![any::<String>(), near.prop_map(|text: String| text)]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_taken_or_told(variable in 0..ALL.len(), text in text()) {
+        let name = ALL[variable].0;
+        let variables: Vec<(&str, &str)> =
+            [VIP, (name, &text)].into_iter().skip(usize::from(name == "OUTRIDER_VIP")).collect();
+        match load(&variables) {
+            Ok(loaded) => prop_assert_eq!(describe(&loaded).len(), ALL.len()),
+            Err(Faults(faults)) => {
+                prop_assert!(!faults.is_empty());
+                for fault in faults {
+                    prop_assert!(fault.starts_with(name) && !fault.contains('\n'), "{}", fault);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_name_is_known_or_told(name in "[A-Z_]{0,20}|\\PC{0,8}", text in text()) {
+        let name = format!("OUTRIDER_{name}");
+        if let Err(Faults(faults)) = load(&[VIP, (&name, &text)]) {
+            prop_assert!(faults.iter().all(|fault| fault.contains(&name)), "{:?}", faults);
+        }
+    }
+
+    #[test]
+    fn any_file_is_taken_or_told(content in "([a-z_]{1,9}|[\\[\\]{}=\"'.,#\n]|[0-9]{1,3}|vip|check|peers| ){0,20}") {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "o.toml", &content);
+        if let Err(Faults(faults)) = load_with(&[("OUTRIDER_CONFIG", &path)]) {
+            prop_assert!(faults.iter().all(|fault| fault.starts_with(&path)), "{:?}", faults);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Secrets come from files, and never get out.
+
+use super::{faults_with, file, load_with, url};
+use outrider::config::{CheckSetting, Origin, describe};
+use proptest::prelude::*;
+
+#[test]
+fn secrets_come_from_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = file(folder.path(), "check", "http://u:hunter2@lb/\n");
+    let bad = file(folder.path(), "bad", "http://u:hunter2@lb:0/\n");
+    let empty = file(folder.path(), "empty", "\n");
+    let toml = file(folder.path(), "o.toml", &format!("check_file = '{check}'"));
+
+    let loaded = load_with(&[("OUTRIDER_CHECK_FILE", &check)]).unwrap();
+    assert_eq!(loaded.origins["OUTRIDER_CHECK"], Origin::SecretFile(check.clone().into()));
+    let CheckSetting::These(targets) = &loaded.config.check else { panic!() };
+    assert_eq!(url(&targets[0]), "http://u:hunter2@lb/");
+
+    let loaded = load_with(&[("OUTRIDER_CONFIG", &toml)]).unwrap();
+    assert_eq!(loaded.origins["OUTRIDER_CHECK"], Origin::SecretFile(check.clone().into()));
+    let loaded = load_with(&[("OUTRIDER_CONFIG", &toml), ("OUTRIDER_CHECK", "none")]).unwrap();
+    assert_eq!(loaded.origins["OUTRIDER_CHECK"], Origin::Environment);
+
+    for (variables, expected) in [
+        (
+            vec![("OUTRIDER_CHECK_FILE", check.as_str()), ("OUTRIDER_CHECK", "none")],
+            "OUTRIDER_CHECK_FILE stands beside OUTRIDER_CHECK; leave out one of the two".to_owned(),
+        ),
+        (
+            vec![("OUTRIDER_CHECK_FILE", &bad)],
+            "OUTRIDER_CHECK_FILE: \"http://***@lb:0/\" has no port from 1 to 65535; write for example \
+             tcp://127.0.0.1:80"
+                .to_owned(),
+        ),
+        (
+            vec![("OUTRIDER_CHECK_FILE", &empty)],
+            format!("OUTRIDER_CHECK_FILE: {empty:?} is empty; name a readable file"),
+        ),
+        (
+            vec![("OUTRIDER_METADATA_URL_FILE", "/no/such")],
+            "OUTRIDER_METADATA_URL_FILE: \"/no/such\" cannot be read (No such file or directory (os error 2)); \
+             name a readable file"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(faults_with(&variables), [expected]);
+    }
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let loaded = load_with(&[
+        ("OUTRIDER_METADATA_URL", "http://root:hunter2@meta/latest"),
+        ("OUTRIDER_CHECK", "https://root:hunter2@lb/; http://other:hunter2@lb/x"),
+    ])
+    .unwrap();
+    assert_eq!(loaded.config.metadata_url.as_str(), "http://root:hunter2@meta/latest");
+    let shown = format!("{:?} {:#?} {:?}", loaded, loaded.config, describe(&loaded));
+    assert!(!shown.contains("hunter2") && !shown.contains("root"), "{shown}");
+    assert!(shown.contains("http://***@meta/latest"), "{shown}");
+    assert!(shown.contains("https://***@lb/; http://***@lb/x"), "{shown}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let broken = file(folder.path(), "broken.toml", "metadata_url = \"http://root:hunter2@meta/\" hunter2");
+    for variables in [
+        ("OUTRIDER_METADATA_URL", "http://root:hunter2@meta:0/"),
+        ("OUTRIDER_METADATA_URL", "http://root:hun/hunter2@meta/ "),
+        ("OUTRIDER_METADATA_URL", "root:hunter2@meta"),
+        ("OUTRIDER_METADATA_URL", "http://root:hunter2@meta/?a"),
+        ("OUTRIDER_CHECK", "http://root:hunter2;x@lb/"),
+        ("OUTRIDER_CHECK", "http://root:x;hunter2@lb/"),
+        ("OUTRIDER_CHECK", "http://root:hunter2;;y@lb/"),
+        ("OUTRIDER_CHECK", "http://root:hunter2\nx@lb/"),
+        ("OUTRIDER_CHECK", "tcp://root:hunter2@lb:80; tcp://a:0"),
+        ("OUTRIDER_CHECK", "http://root:hunter2@lb/;http://root:hunter2@lb/"),
+        ("OUTRIDER_AUTH_PASS", "hunter2"),
+        ("OUTRIDER_WEBHOOK_URL", "http://hunter2/"),
+        ("OUTRIDER_SMTP_PASSWORD", "hunter2"),
+        ("OUTRIDER_CONFIG", &broken),
+    ] {
+        if let Err(faults) = load_with(&[variables]) {
+            let shown = format!("{faults} {faults:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("root:"), "{shown}");
+        } else {
+            panic!("{variables:?} was accepted");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_password_is_shown(
+        password in "[a-z;:/?#,@ \n]{0,3}hunter2[a-z;:/?#,@ \n%]{0,3}",
+        rest in "(lb|:0|:80|/|@|;| |tcp://a:1){0,4}",
+        name in prop_oneof![Just("OUTRIDER_CHECK"), Just("OUTRIDER_METADATA_URL")],
+    ) {
+        let value = format!("http://root:{password}@{rest}");
+        let shown = match load_with(&[(name, &value)]) {
+            Ok(loaded) => format!("{loaded:?} {:?}", describe(&loaded)),
+            Err(faults) => format!("{faults} {faults:?}"),
+        };
+        prop_assert!(!shown.contains("hunter2"), "{:?}: {}", value, shown);
+    }
+}
