@@ -12,6 +12,7 @@ mod variables;
 pub use describe::{describe, help, table};
 
 use crate::core::advert::Version;
+pub use crate::core::announce::Announcements;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -124,19 +125,6 @@ pub struct CheckSettings {
     pub host_header: Option<String>,
     /// Whether certificates are verified.
     pub tls_verify: bool,
-}
-
-/// How the address is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announcements {
-    /// Announcements in one burst.
-    pub repeat: u32,
-    /// When the second burst follows the first; zero: none.
-    pub delay: Duration,
-    /// Pause between periodic announcements while the address is held; zero: none.
-    pub refresh: Duration,
-    /// Pause between the announcements of a burst.
-    pub interval: Duration,
 }
 
 /// How log lines are written.

@@ -160,7 +160,6 @@ pub struct Agent {
     probe: Probe,
     held_before: bool,
     link: Result<(), String>,
-    locked: Result<(), String>,
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
@@ -173,8 +172,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that begins to listen at `now`. It waits for members, for the lock and for a first success of
-    /// its checks.
+    /// An agent that begins to listen at `now`. It waits for members and for a first success of its checks.
     pub fn new(settings: Settings, now: Time) -> Agent {
         Agent {
             router: Router::new(settings.clone(), now),
@@ -188,7 +186,6 @@ impl Agent {
             probe: Probe::default(),
             held_before: false,
             link: Err("the state of the link is not known yet".to_owned()),
-            locked: Err("the lock of the virtual router is not taken yet".to_owned()),
             foreign: None,
             refused: None,
             unseen: None,
@@ -293,13 +290,6 @@ impl Agent {
             self.router.listen_anew(now);
         }
         self.link = link;
-        self.settle(now);
-    }
-
-    /// Whether this process is the one that serves the virtual router on this host; if not, why.
-    pub fn handle_lock(&mut self, now: Time, locked: Result<(), String>) {
-        self.wake(now);
-        self.locked = locked;
         self.settle(now);
     }
 
@@ -427,10 +417,7 @@ impl Agent {
     }
 
     fn stance(&self, now: Time, first: bool) -> Stance {
-        let absent = match &self.members {
-            None => Some("it is not known yet who takes part".to_owned()),
-            Some(_) => self.locked.clone().err(),
-        };
+        let absent = self.members.is_none().then(|| "it is not known yet who takes part".to_owned());
         let refused =
             || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
         let unfit = self.link.clone().err().or_else(|| self.foreign.clone()).or_else(refused);

@@ -2,7 +2,8 @@
 
 use clap::{Parser, Subcommand};
 use outrider::config::{self, Config, Faults, Loaded};
-use outrider::run::logging;
+use outrider::run::report::check_config as check_config_report;
+use outrider::run::{Misconfigured, logging};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         Command::Run => with_settings(run),
         Command::CheckConfig => with_settings(check_config),
         #[cfg(feature = "lab")]
-        Command::Demo => match stubs::demo() {
+        Command::Demo => match outrider::demo::run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
@@ -57,11 +58,11 @@ fn run(loaded: Loaded) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    match stubs::run(loaded) {
+    match outrider::run::run(&loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            if error.is::<Misconfigured>() { ExitCode::from(WRONG) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -70,8 +71,9 @@ fn check_config(loaded: Loaded) -> ExitCode {
     for warning in &loaded.warnings {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
-    match stubs::check_config(&loaded) {
-        Ok(report) => match write!(std::io::stdout(), "{report}") {
+    match check_config_report(&loaded) {
+        Ok(report) => match write!(std::io::stdout(), "{}", report.text) {
+            Ok(()) if report.wrong => ExitCode::from(WRONG),
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
@@ -82,23 +84,4 @@ fn check_config(loaded: Loaded) -> ExitCode {
 fn failed(error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{error:#}");
     ExitCode::FAILURE
-}
-
-/// WIRING: replace by `outrider::run::{run, check_config}` and `outrider::demo::run`, and delete.
-mod stubs {
-    use super::{Loaded, config};
-    use anyhow::bail;
-
-    pub fn run(_loaded: Loaded) -> anyhow::Result<()> {
-        bail!("not wired yet")
-    }
-
-    pub fn check_config(loaded: &Loaded) -> anyhow::Result<String> {
-        Ok(config::table(&config::describe(loaded)))
-    }
-
-    #[cfg(feature = "lab")]
-    pub fn demo() -> anyhow::Result<()> {
-        bail!("not wired yet")
-    }
 }

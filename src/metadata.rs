@@ -218,7 +218,10 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
         self.read = Instant::now();
         if let Some(trouble) = self.trouble.take() {
             let Trouble { since, tries, .. } = trouble;
-            info!("the metadata service answers again after {:.1} s ({tries} tries)", since.elapsed().as_secs_f64());
+            info!(
+                "the metadata service answers again after {:.1} s ({tries} tries)",
+                since.elapsed().as_secs_f64()
+            );
         }
         if self.reading.as_ref() != Some(&reading) {
             self.save(&reading).await;
@@ -310,11 +313,14 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
         if self.snapshot.is_none() {
             self.remember().await;
         }
-        let mut trouble = self.trouble.take().unwrap_or(Trouble { since: Instant::now(), tries: 0, said: [false; 2] });
+        let mut trouble =
+            self.trouble.take().unwrap_or(Trouble { since: Instant::now(), tries: 0, said: [false; 2] });
         if let Some(said @ false) = trouble.said.get_mut(kind) {
             *said = true;
             match (self.snapshot.is_some(), kind) {
-                (false, 0) => info!("waiting for the metadata service, nothing is claimed before it answers: {why}"),
+                (false, 0) => {
+                    info!("waiting for the metadata service, nothing is claimed before it answers: {why}")
+                }
                 (false, _) => warn!("no usable metadata, nothing is claimed before there is: {why}"),
                 (true, 0) => warn!("the metadata service does not answer, the last members stay: {why}"),
                 (true, _) => warn!("the metadata is not usable, the last members stay: {why}"),

@@ -1,3 +1,525 @@
 //! The one place where core and adapters meet: wait, feed the core, carry out its commands.
+//!
+//! Three threads: this one, with the adverts and the core; the address's, since netlink can block; and the
+//! metadata's and the checks'. (The log has a fourth.)
 
 pub mod logging;
+pub mod outside;
+pub mod place;
+pub mod report;
+mod sockets;
+
+use crate::config::{CheckSetting, Config, Lease, Loaded, Peers, Target};
+use crate::core::command::Command;
+use crate::core::event::Event;
+use crate::core::members::Membership;
+use crate::core::{self, Agent, Kernel, Time, timing};
+use crate::health::Pace;
+use crate::metadata::{self, Snapshot, Update};
+use crate::net::address::{self, Addresses};
+use crate::net::alarm::{self, Alarm};
+use crate::net::lock::Lock;
+use anyhow::{Context, Result, bail};
+use outside::Outside;
+use place::{NoPlace, Place};
+use sockets::{Meaning, Sockets, understand};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracing::{error, info, warn};
+
+/// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Something in the settings contradicts what was found on this host.
+#[derive(Debug)]
+pub struct Misconfigured(pub String);
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misconfigured {}
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Misconfigured`], a missing capability, or the death of a thread.
+pub fn run(loaded: &Loaded) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let mut outside = outside::start(&loaded.config).await?;
+        match prepare(&loaded.config, &mut outside, &mut signals).await? {
+            Some(start) => Runner::new(&loaded.config, outside, start)?.run(signals).await,
+            None => Ok(()),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let signal = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What the wait for a start has brought.
+struct Start {
+    place: Place,
+    lock: Lock,
+    members: Membership,
+    read_at: Option<Time>,
+    unreachable: bool,
+    snapshot: Option<Snapshot>,
+}
+
+/// Waits, without a claim, for what may yet come: the metadata, an interface, an address, the lock. Says once
+/// what it is waiting for. None: the process is to end.
+async fn prepare(config: &Config, outside: &mut Outside, signals: &mut Signals) -> Result<Option<Start>> {
+    let mut waiting = String::new();
+    let mut wait_for = move |why: &str| {
+        if waiting != why {
+            info!("waiting, without a claim: {why}");
+            why.clone_into(&mut waiting);
+        }
+    };
+    let mut latest: Option<(Snapshot, Option<Time>)> = None;
+    let mut unreachable = false;
+    loop {
+        let known = latest.is_some() || config.peers != Peers::Rancher;
+        if known {
+            match place::find(config, latest.as_ref().map(|(snapshot, _)| &snapshot.me)) {
+                Ok(place) => match Lock::acquire(&place.interface, "4", config.vrid)? {
+                    Some(lock) => {
+                        let (snapshot, read_at) = latest.unzip();
+                        let members = match (&snapshot, &config.peers) {
+                            (Some(snapshot), _) => snapshot.membership.clone(),
+                            (None, Peers::List(peers)) => metadata::from_list(peers, place.source.into()),
+                            (None, Peers::Rancher) => bail!("there is no membership"),
+                        };
+                        let read_at = read_at.map(|at| at.unwrap_or(outside::AGES_AGO));
+                        return Ok(Some(Start { place, lock, members, read_at, unreachable, snapshot }));
+                    }
+                    None => wait_for(&format!(
+                        "another agent on this host serves virtual router {} on {}",
+                        config.vrid, place.interface
+                    )),
+                },
+                Err(NoPlace::Wait(why)) => wait_for(&why),
+                Err(NoPlace::Wrong(why)) => return Err(Misconfigured(why).into()),
+            }
+        }
+        tokio::select! {
+            () = signals.end() => return Ok(None),
+            update = outside.updates.recv() => match update {
+                Some(Update::Snapshot { snapshot, read_at }) => {
+                    latest = Some((snapshot, read_at));
+                    unreachable = false;
+                }
+                Some(Update::Confirmed { read_at }) => {
+                    unreachable = false;
+                    if let Some((_, at)) = &mut latest {
+                        *at = Some(read_at);
+                    }
+                }
+                Some(Update::Unreachable { .. }) => unreachable = true,
+                None => bail!("the metadata is not watched any more"),
+            },
+            () = tokio::time::sleep(RETRY), if known => {}
+        }
+    }
+}
+
+/// What is to be checked, or why that is not known.
+pub(crate) fn targets(config: &Config, snapshot: Option<&Snapshot>) -> Result<Vec<Target>, String> {
+    match (&config.check, snapshot) {
+        (CheckSetting::These(targets), _) => Ok(targets.clone()),
+        (CheckSetting::Published(_), None) => Err("the metadata did not answer yet".to_owned()),
+        (CheckSetting::Published(wanted), Some(snapshot)) if snapshot.ports.is_empty() => Err(match wanted {
+            None => "no load balancer service publishes a TCP port on the member hosts; set OUTRIDER_LB or \
+                     OUTRIDER_CHECK"
+                .to_owned(),
+            Some((stack, service)) => {
+                format!("the service {stack}/{service} publishes no TCP port on the member hosts")
+            }
+        }),
+        (CheckSetting::Published(_), Some(snapshot)) => {
+            let target = |port: &metadata::PublishedPort| match port.http {
+                true => Target::Http { url: format!("http://127.0.0.1:{}/", port.port) },
+                false => Target::Tcp { host: "127.0.0.1".to_owned(), port: port.port },
+            };
+            Ok(snapshot.ports.iter().map(target).collect())
+        }
+    }
+}
+
+/// The running agent.
+struct Runner<'a> {
+    config: &'a Config,
+    outside: Outside,
+    place: Place,
+    agent: Agent,
+    addresses: Addresses,
+    kernel: UnboundedReceiver<address::Event>,
+    sockets: Option<Sockets>,
+    reopen_at: Option<tokio::time::Instant>,
+    link: crate::net::link::Link,
+    source_present: bool,
+    foreign: BTreeSet<Ipv4Addr>,
+    /// Errors that were said and have not ended since.
+    said: BTreeSet<String>,
+    /// Dies with the process, and the virtual router's claim on this host with it.
+    _lock: Lock,
+}
+
+impl<'a> Runner<'a> {
+    fn new(config: &'a Config, outside: Outside, start: Start) -> Result<Runner<'a>> {
+        let Start { place, lock, members, read_at, unreachable, snapshot } = start;
+        // The same on every host, whatever its priority: the taker must know how long the former holder's is.
+        let longest = timing::master_down(config.version, 1, config.interval);
+        let lease = (config.lease == Lease::Auto).then(|| timing::lease_seconds(longest));
+        let settings = address::Settings {
+            interface: place.interface.clone(),
+            vips: place.vips.clone(),
+            lease,
+            adopt: config.adopt,
+            source: Some(place.source),
+        };
+        let sockets = Sockets::open(&place)?;
+        let (events, kernel) = unbounded_channel();
+        let addresses = Addresses::start(settings, events)?;
+        let now = alarm::now();
+        let mut agent = Agent::new(
+            core::Settings {
+                vrid: config.vrid,
+                version: config.version,
+                source: place.source.into(),
+                addresses: config.vips.iter().map(|vip| vip.address.into()).collect(),
+                interval: config.interval,
+                priority: config.priority,
+                preempt: config.preempt,
+                preempt_delay: config.preempt_delay,
+                lease: lease.map(|seconds| Duration::from_secs(seconds.into())),
+                handover_limit: config.handover_limit,
+                announcements: config.announcements,
+                min_ttl: config.min_ttl,
+                rise: config.checks.rise,
+                fall: config.checks.fall,
+            },
+            now,
+        );
+        let name = config.router_id.clone().unwrap_or_else(outside::hostname);
+        let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
+        info!(
+            "{name}: virtual router {} ({}) on {} ({}), adverts from {}",
+            config.vrid,
+            vips.join(", "),
+            place.interface,
+            place.because,
+            place.source
+        );
+        agent.handle_members(now, &members, read_at);
+        if unreachable {
+            agent.handle_unreachable(now);
+        }
+        let mut runner = Runner {
+            config,
+            outside,
+            place,
+            agent,
+            addresses,
+            kernel,
+            sockets: Some(sockets),
+            reopen_at: None,
+            link: crate::net::link::Link::ABSENT,
+            source_present: true,
+            foreign: BTreeSet::new(),
+            said: BTreeSet::new(),
+            _lock: lock,
+        };
+        runner.set_targets(snapshot.as_ref());
+        Ok(runner)
+    }
+
+    async fn run(mut self, mut signals: Signals) -> Result<()> {
+        let mut alarm = Alarm::new().context("cannot make a timer")?;
+        loop {
+            if self.carry_out() {
+                return Ok(());
+            }
+            alarm.set(Some(self.agent.next_deadline())).context("cannot set the timer")?;
+            // Each branch only waits, or takes one item: dropping it loses nothing.
+            tokio::select! {
+                biased;
+                received = receive(self.sockets.as_ref()) => match received {
+                    Ok(received) => self.hear(&received),
+                    Err(error) => self.lose_sockets(&error),
+                },
+                rung = alarm.rung() => rung.context("cannot wait for the timer")?,
+                event = self.kernel.recv() => match event {
+                    Some(event) => self.kernel_event(event),
+                    None => bail!("the thread of the address died"),
+                },
+                report = self.outside.reports.recv() => match report {
+                    Some(report) => {
+                        let name = report.target.to_string();
+                        self.agent.handle_health(alarm::now(), &name, &report.outcome);
+                    }
+                    None => bail!("the thread of the checks died"),
+                },
+                () = signals.end() => self.agent.handle_shutdown(alarm::now()),
+                claim = heard(self.sockets.as_ref()) => match claim {
+                    Ok(claim) => self.agent.handle_arp(alarm::now(), claim.address.into(), claim.mac),
+                    Err(error) => self.lose_sockets(&error),
+                },
+                update = self.outside.updates.recv() => match update {
+                    Some(update) => self.update(update),
+                    None => bail!("the metadata is not watched any more"),
+                },
+                () = wait_until(self.reopen_at) => self.reopen(),
+            }
+            self.drain();
+            self.agent.handle_timeout(alarm::now());
+        }
+    }
+
+    /// Adverts that are already here may have ended a silence: they are heard before time is looked at.
+    fn drain(&mut self) {
+        while let Some(sockets) = &self.sockets {
+            match sockets.receiver.try_receive() {
+                Ok(Some(received)) => self.hear(&received),
+                Ok(None) => return,
+                Err(error) => return self.lose_sockets(&error),
+            }
+        }
+    }
+
+    fn hear(&mut self, received: &crate::net::vrrp::Received) {
+        let now = alarm::now();
+        match understand(received, self.place.source, self.config.vrid) {
+            Meaning::Advert(heard) => self.agent.handle_advert(now, &heard),
+            Meaning::Rejected { from, why } => self.agent.handle_rejected(now, from, &why),
+            Meaning::Nothing => {}
+        }
+    }
+
+    fn update(&mut self, update: Update) {
+        let now = alarm::now();
+        match update {
+            Update::Snapshot { snapshot, read_at } => {
+                let read_at = read_at.unwrap_or(outside::AGES_AGO);
+                self.agent.handle_members(now, &snapshot.membership, Some(read_at));
+                self.set_targets(Some(&snapshot));
+                let named = snapshot.me.interface_label.as_ref();
+                let source = snapshot.me.source_label;
+                if named.is_some_and(|name| *name != self.place.interface)
+                    || source.is_some_and(|source| source != self.place.source)
+                {
+                    self.say(
+                        "the host labels name another interface or source: restart to use it".to_owned(),
+                    );
+                }
+            }
+            Update::Confirmed { read_at } => self.agent.handle_confirmed(now, read_at),
+            Update::Unreachable { .. } => self.agent.handle_unreachable(now),
+        }
+    }
+
+    fn set_targets(&mut self, snapshot: Option<&Snapshot>) {
+        let now = alarm::now();
+        match targets(self.config, snapshot) {
+            Ok(targets) => {
+                let names: Vec<String> = targets.iter().map(Target::to_string).collect();
+                self.agent.handle_checks(now, Ok(&names));
+                self.outside.checker.set_targets(targets);
+            }
+            Err(why) => {
+                self.agent.handle_checks(now, Err(why));
+                self.outside.checker.set_targets(Vec::new());
+            }
+        }
+    }
+
+    fn kernel_event(&mut self, event: address::Event) {
+        let now = alarm::now();
+        let kernel = match event {
+            address::Event::Added { sent_at, .. } => Kernel::Added { sent: sent_at },
+            address::Event::Renewed { sent_at, .. } => Kernel::Renewed { sent: sent_at },
+            address::Event::Removed => Kernel::Removed,
+            address::Event::TooLate(_) | address::Event::Late(_) => Kernel::TooLate,
+            address::Event::Failed { request, error } => {
+                let adding = matches!(request, address::Request::Add { .. });
+                Kernel::Failed { adding, why: error }
+            }
+            address::Event::Gone { .. } => Kernel::Gone,
+            address::Event::Foreign { address, interface, clear_with } => {
+                self.foreign.insert(address);
+                Kernel::Foreign(format!(
+                    "{address} is on {interface} already and is not ours; to clear it: {clear_with}"
+                ))
+            }
+            address::Event::ForeignGone { address } => {
+                self.foreign.remove(&address);
+                if !self.foreign.is_empty() {
+                    return;
+                }
+                Kernel::ForeignGone
+            }
+            address::Event::Link(link) => {
+                let (before, again) = (self.link.index, link.up && !self.link.up);
+                self.link = link;
+                if link.index != before && before.is_some() || again && self.sockets.is_none() {
+                    self.reopen();
+                }
+                return self.agent.handle_link(now, self.link_state());
+            }
+            address::Event::Source { present } => {
+                self.source_present = present;
+                return self.agent.handle_link(now, self.link_state());
+            }
+        };
+        self.agent.handle_kernel(now, &kernel);
+    }
+
+    /// Whether adverts can pass.
+    fn link_state(&self) -> Result<(), String> {
+        let interface = &self.place.interface;
+        if self.link.index.is_none() {
+            Err(format!("the interface {interface} is gone"))
+        } else if !self.link.up && self.config.track_link {
+            Err(format!("the link of {interface} is down"))
+        } else if !self.source_present {
+            Err(format!("the source address {} is not on this host", self.place.source))
+        } else if self.sockets.is_none() {
+            Err(format!("the sockets on {interface} are lost"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn lose_sockets(&mut self, error: &std::io::Error) {
+        tracing::debug!("sockets on {}: {error}", self.place.interface);
+        self.sockets = None;
+        self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
+        self.agent.handle_link(alarm::now(), self.link_state());
+    }
+
+    fn reopen(&mut self) {
+        match Sockets::open(&self.place) {
+            Ok(sockets) => {
+                self.sockets = Some(sockets);
+                self.reopen_at = None;
+                self.agent.handle_link(alarm::now(), self.link_state());
+            }
+            Err(error) => {
+                tracing::debug!("{error:#}");
+                self.sockets = None;
+                self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
+            }
+        }
+    }
+
+    /// Carries out what the core wants. Tells whether the process is to end.
+    fn carry_out(&mut self) -> bool {
+        while let Some(command) = self.agent.next_command() {
+            let no_limit = Time::MAX;
+            match command {
+                Command::Advertise { priority, to } => self.advertise(priority, &to),
+                Command::Add { not_after } => self.addresses.add(not_after.unwrap_or(no_limit)),
+                Command::Renew { not_after } => self.addresses.renew(not_after.unwrap_or(no_limit)),
+                Command::Remove => self.addresses.remove(),
+                Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
+                Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
+                Command::Reread => self.outside.nudge.notify_one(),
+                Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),
+                Command::Hurry(false) => self.outside.checker.set_pace(Pace::Normal),
+                Command::Tell(event) => self.tell(&event),
+                Command::Exit => return true,
+            }
+        }
+        false
+    }
+
+    fn advertise(&mut self, priority: u8, to: &[std::net::IpAddr]) {
+        let Some(sockets) = &self.sockets else { return };
+        for error in sockets.advertise(self.config, self.place.source, priority, to) {
+            self.say(error);
+        }
+    }
+
+    fn arp(
+        &mut self,
+        what: &str,
+        send: impl Fn(&crate::net::announce::Announcer, Ipv4Addr) -> std::io::Result<()>,
+    ) {
+        let Some(sockets) = &self.sockets else { return };
+        let errors: Vec<String> = (self.config.vips.iter())
+            .filter_map(|vip| {
+                let error = send(&sockets.announcer, vip.address).err()?;
+                Some(format!("cannot {what} {} by ARP: {error}", vip.address))
+            })
+            .collect();
+        errors.into_iter().for_each(|error| self.say(error));
+    }
+
+    /// Says an error once.
+    fn say(&mut self, error: String) {
+        if self.said.len() < 64 && self.said.insert(error.clone()) {
+            warn!("{error}");
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        let vips: Vec<String> = self.config.vips.iter().map(|vip| vip.address.to_string()).collect();
+        let vips = vips.join(", ");
+        match event {
+            Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
+            Event::Notice(text) => info!("{vips}: {text}"),
+            Event::Warning(text) => error!("{vips}: {text}"),
+        }
+    }
+}
+
+async fn receive(sockets: Option<&Sockets>) -> std::io::Result<crate::net::vrrp::Received> {
+    match sockets {
+        Some(sockets) => sockets.receiver.receive().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn heard(sockets: Option<&Sockets>) -> std::io::Result<crate::wire::arp::Claim> {
+    match sockets {
+        Some(sockets) => sockets.announcer.heard().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

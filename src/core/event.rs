@@ -5,7 +5,7 @@ use std::fmt;
 /// State of a virtual router (RFC 9568 section 6.4), with a fourth one for a host that cannot serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Membership or the virtual router's lock are not there yet.
+    /// It is not known yet who takes part.
     Initialize,
     /// Fit, and listening to the Active, or waiting out its silence.
     Backup,

@@ -1,7 +1,7 @@
 //! One virtual router.
 //!
 //! ```text
-//!                 members and lock known
+//!                    members known
 //!   Initialize ───────────────┬─────────────┐
 //!                             ▼   unfit     ▼
 //!                          Backup ◄──────► Fault

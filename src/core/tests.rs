@@ -55,7 +55,7 @@ struct Trace {
 }
 
 impl Trace {
-    /// Listening, without members, lock, link or health.
+    /// Listening, without members, link or health.
     fn bare(settings: Settings) -> Trace {
         let now = 1_000_000 * MS;
         Trace { agent: Agent::new(settings, now), now, did: Vec::new(), kernel: true, expires: None }
@@ -66,7 +66,6 @@ impl Trace {
         let mut trace = Trace::bare(settings);
         let me = u8::try_from(11).unwrap();
         trace.act(|agent, now| agent.handle_members(now, &members(me, peers), None));
-        trace.act(|agent, now| agent.handle_lock(now, Ok(())));
         trace.act(|agent, now| agent.handle_link(now, Ok(())));
         trace.act(|agent, now| agent.handle_checks(now, Ok(&["lb".to_owned()])));
         trace.health(&Outcome::Pass);
@@ -189,16 +188,13 @@ impl Trace {
 // RFC 9568 section 6.4.1, Initialize.
 
 #[test]
-fn initialize_waits_for_members_and_lock() {
+fn initialize_waits_for_members() {
     let mut trace = Trace::bare(settings(11));
     trace.act(|agent, now| agent.handle_link(now, Ok(())));
     trace.act(|agent, now| agent.handle_checks(now, Ok(&[])));
     trace.wait(60_000);
     assert_eq!(trace.state(), State::Initialize);
     trace.act(|agent, now| agent.handle_members(now, &members(11, &[]), None));
-    trace.wait(60_000);
-    assert_eq!(trace.state(), State::Initialize);
-    trace.act(|agent, now| agent.handle_lock(now, Ok(())));
     trace.wait(1000);
     assert_eq!(trace.state(), State::Active);
 }

@@ -94,9 +94,11 @@ impl Client {
         query: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<T> {
-        let body = self.body(path, query, timeout).await.with_context(|| format!("GET {}{path}", self.shown))?;
-        serde_json::from_slice(&body)
-            .map_err(|error| anyhow!("GET {}{path}: the answer is not the JSON it should be: {error}", self.shown))
+        let body =
+            self.body(path, query, timeout).await.with_context(|| format!("GET {}{path}", self.shown))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            anyhow!("GET {}{path}: the answer is not the JSON it should be: {error}", self.shown)
+        })
     }
 
     async fn body(&self, path: &str, query: &[(&str, &str)], timeout: Duration) -> Result<Vec<u8>> {
@@ -114,7 +116,9 @@ impl Client {
                 bail!("404 Not Found: the service has not loaded its data yet, or does not know this path")
             }
             status if status.is_redirection() => {
-                bail!("{status}: a redirect; is OUTRIDER_METADATA_URL written as http://169.254.169.250/2016-07-29?")
+                bail!(
+                    "{status}: a redirect; is OUTRIDER_METADATA_URL written as http://169.254.169.250/2016-07-29?"
+                )
             }
             status => bail!("{status}"),
         }

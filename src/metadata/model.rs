@@ -117,7 +117,9 @@ pub fn interpret(
     let me = me(&reading.me, identity, labels, local, &mut remarks);
     let left = match (own, missing_label(labels, settings)) {
         (None, _) => Some("Rancher no longer lists this host".into()),
-        (Some(host), _) if host.inactive() => Some("this host is deactivated in Rancher (state inactive)".into()),
+        (Some(host), _) if host.inactive() => {
+            Some("this host is deactivated in Rancher (state inactive)".into())
+        }
         (Some(_), Some(label)) => Some(format!("host label {label} is missing")),
         (Some(_), None) => None,
     };
@@ -152,8 +154,12 @@ pub fn interpret(
 
 /// The members that a list of addresses names. Addresses stand for uuids; our own may be among them.
 pub fn from_list(peers: &[IpAddr], me: IpAddr) -> Membership {
-    let member =
-        |address: IpAddr| Member { id: address.to_string(), name: address.to_string(), address, priority: None };
+    let member = |address: IpAddr| Member {
+        id: address.to_string(),
+        name: address.to_string(),
+        address,
+        priority: None,
+    };
     let mut others: Vec<Member> = peers.iter().filter(|peer| **peer != me).copied().map(member).collect();
     others.sort_by(|a, b| a.id.cmp(&b.id));
     others.dedup();
@@ -244,7 +250,9 @@ fn own_entry<'a>(
             || host.environment_uuid.is_none() && self_host.environment_uuid.is_some()
     };
     if hosts.unreadable > 0 || hosts.entries.iter().any(may_be_ours) {
-        return Err(Refusal::Broken("/hosts lists this host in a form that is not understood, or not at all".into()));
+        return Err(Refusal::Broken(
+            "/hosts lists this host in a form that is not understood, or not at all".into(),
+        ));
     }
     Ok(None)
 }
@@ -313,8 +321,11 @@ fn others(
         };
         match address {
             None => remarks.push(format!("host {name} ({uuid}) has no usable address: left out")),
-            Some(address) if address == me.address || local.addresses.contains(&address) => remarks
-                .push(format!("host {name} ({uuid}) is listed with {address}, an address of this machine: left out")),
+            Some(address) if address == me.address || local.addresses.contains(&address) => {
+                remarks.push(format!(
+                    "host {name} ({uuid}) is listed with {address}, an address of this machine: left out"
+                ))
+            }
             Some(address) => {
                 let priority = priority_label(&name, labels, remarks);
                 candidates.push((host.disconnected(), Member { id: uuid.clone(), name, address, priority }));
@@ -374,7 +385,8 @@ fn priority_label(name: &str, labels: &BTreeMap<String, String>, remarks: &mut V
     let value = label(labels, PRIORITY)?;
     let priority = value.parse().ok().filter(|priority| (1..=254).contains(priority));
     if priority.is_none() {
-        remarks.push(format!("host {name}: label {PRIORITY}={value:?} is not a number from 1 to 254: ignored"));
+        remarks
+            .push(format!("host {name}: label {PRIORITY}={value:?} is not a number from 1 to 254: ignored"));
     }
     priority
 }

@@ -22,7 +22,9 @@ pub fn published(
     let mut found: BTreeMap<u16, PublishedPort> = BTreeMap::new();
     let mut chosen: Vec<(String, &Service)> = ours
         .filter(|service| match balancer {
-            Some((stack, name)) => service.stack_name.as_ref() == Some(stack) && service.name.as_ref() == Some(name),
+            Some((stack, name)) => {
+                service.stack_name.as_ref() == Some(stack) && service.name.as_ref() == Some(name)
+            }
             None => service.kind.as_deref() == Some("loadBalancerService") && scheduled_on(service, members),
         })
         .map(|service| (full_name(service), service))
@@ -93,7 +95,9 @@ fn service_ports(name: &str, service: &Service, remarks: &mut Vec<String>) -> Ve
                 ports.push((public, http(private)));
             }
             Mapping::NotOurs => settled.extend(private_port(text)),
-            Mapping::Unknown => remarks.push(format!("service {name}: port {text:?} is not understood: not checked")),
+            Mapping::Unknown => {
+                remarks.push(format!("service {name}: port {text:?} is not understood: not checked"))
+            }
         }
     }
     for rule in rules {
