@@ -23,8 +23,8 @@ use anyhow::Context;
 use std::net::Ipv4Addr;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// What our addresses are marked with (`IFA_PROTO`): the letter `v`, which nothing else is known to use (the
-/// kernel has 1 to 3, keepalived 18, Cilium and others none).
+/// What our addresses are marked with (`IFA_PROTO`): the letter `v`. The kernel itself uses 1 to 3; the other
+/// numbers are free.
 pub const MARK: u8 = 0x76;
 
 /// What the thread must know.

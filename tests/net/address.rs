@@ -32,7 +32,7 @@ fn added_with_a_lease_and_removed() {
 #[test]
 fn renewals_keep_it_and_without_them_the_kernel_drops_it() {
     on_host(|| {
-        let mut agent = Agent::start(Settings { lease: Some(1), ..settings() });
+        let mut agent = Agent::start(Settings { lease: Some(2), ..settings() });
         let Event::Added { acked_at, .. } = agent.add() else { panic!("{:?}", agent.heard) };
         let mut last = acked_at;
         while last < acked_at + Duration::from_secs(3) {
@@ -41,16 +41,16 @@ fn renewals_keep_it_and_without_them_the_kernel_drops_it() {
             last = acked_at;
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert!(shown("10.10.10.2/32", "eth0").is_some(), "three leases long");
+        assert!(shown("10.10.10.2/32", "eth0").is_some(), "longer than one lease");
         assert!(!agent.heard.contains(&Event::Gone { address: VIP }));
 
         agent.until(|event| *event == Event::Gone { address: VIP });
         let lasted = now() - last;
-        assert!(lasted > Duration::from_millis(900) && lasted < Duration::from_secs(3), "{lasted:?}");
+        assert!(lasted > Duration::from_millis(1900) && lasted < Duration::from_secs(4), "{lasted:?}");
         assert_eq!(shown("10.10.10.2/32", "eth0"), None);
 
         // Whoever wakes up now must not put it back.
-        agent.addresses.renew(last + Duration::from_secs(1));
+        agent.addresses.renew(last + Duration::from_secs(2));
         assert!(matches!(agent.answer(), Event::TooLate(Request::Renew { .. })));
         assert_eq!(shown("10.10.10.2/32", "eth0"), None);
     });
@@ -72,7 +72,7 @@ fn several_addresses_are_added_and_expire_together() {
                 gone.push((address, now()));
             }
         }
-        assert!(gone[2].1 - gone[0].1 < Duration::from_millis(100), "in one go: {gone:?}");
+        assert!(gone[2].1 - gone[0].1 < Duration::from_millis(500), "in one go: {gone:?}");
     });
 }
 

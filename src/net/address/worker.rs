@@ -25,6 +25,8 @@ pub(super) struct Worker {
     monitor: Option<Monitor>,
     /// The last read failed and must be done again.
     unread: bool,
+    /// That reading fails has been said.
+    warned: bool,
 }
 
 impl Worker {
@@ -36,6 +38,7 @@ impl Worker {
             kernel: Kernel::open()?,
             monitor: Some(Monitor::open()?),
             unread: true,
+            warned: false,
         })
     }
 
@@ -94,13 +97,16 @@ impl Worker {
         match self.read().await {
             Ok((link, entries)) => {
                 self.unread = false;
+                self.warned = false;
                 let gone = self.view.see(link, entries);
                 self.tell(gone);
                 self.settle_owners().await;
             }
             Err(error) => {
-                warn!("{error:#}; trying again");
                 self.unread = true;
+                if !std::mem::replace(&mut self.warned, true) {
+                    warn!("{error:#}; trying again");
+                }
             }
         }
     }

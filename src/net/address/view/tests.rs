@@ -43,7 +43,7 @@ fn whose_an_address_is() {
         (NEW, Some(5), entry(2, 32, marked, Some(5)), true, "marked"),
         (NEW, Some(5), entry(3, 24, marked, None), true, "marked, wherever and however it is there"),
         (NEW, Some(5), entry(2, 32, none, Some(5)), false, "unmarked where marks are kept"),
-        (NEW, Some(5), entry(2, 32, other, Some(5)), false, "keepalived's mark"),
+        (NEW, Some(5), entry(2, 32, other, Some(5)), false, "somebody else's mark"),
         (OLD, Some(5), entry(2, 32, none, Some(5)), true, "no marks: our place, a lifetime like ours"),
         (OLD, Some(5), entry(2, 32, none, Some(6)), false, "longer than our lease"),
         (OLD, Some(5), entry(2, 32, none, None), false, "without limit"),
