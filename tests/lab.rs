@@ -12,7 +12,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_outrider");
@@ -153,14 +154,19 @@ async fn each_host_has_its_name_its_metadata_and_port_80_besides() -> Result<()>
     for host in lab.hosts() {
         assert_eq!(host.namespace().run_command("hostname", &[]).await?.trim(), host.name());
         let _balancer = host.start_balancer().await?;
-        let answers = host.namespace().run(async {
-            let mut answers = Vec::new();
-            for address in ["169.254.169.250:80", "127.0.0.1:80"] {
-                answers.push(tokio::net::TcpStream::connect(address).await.map(|stream| stream.peer_addr()));
-            }
-            answers
-        });
-        assert!(answers.await?.iter().all(|answer| matches!(answer, Ok(Ok(_)))));
+        for (address, path, wanted) in [
+            ("169.254.169.250:80", "/2016-07-29/self/host/agent_ip", host.address().to_string()),
+            ("127.0.0.1:80", "/", host.name().to_string()),
+        ] {
+            let answer = host.namespace().run(async move {
+                let mut stream = TcpStream::connect(address).await?;
+                stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.map(|_| answer)
+            });
+            let answer = answer.await??;
+            assert!(answer.ends_with(&format!("\r\n\r\n{wanted}")), "{address}{path}: {answer}");
+        }
     }
     Ok(())
 }
