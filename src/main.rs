@@ -27,6 +27,15 @@ enum Command {
     /// Show elections and fail-overs between hosts in network namespaces
     #[cfg(feature = "lab")]
     Demo,
+    /// The load balancer of the demo's hosts
+    #[cfg(feature = "lab")]
+    #[command(hide = true)]
+    LabBalancer {
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+        #[arg(long)]
+        name: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -35,6 +44,11 @@ fn main() -> ExitCode {
         Command::CheckConfig => with_settings(check_config),
         #[cfg(feature = "lab")]
         Command::Demo => match outrider::demo::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        #[cfg(feature = "lab")]
+        Command::LabBalancer { listen, name } => match outrider::lab::balancer::main(listen, name) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
