@@ -31,7 +31,7 @@ use guard::{Guard, Guards, Watch};
 use members::{Membership, Standing};
 use peers::Peers;
 use probe::Probe;
-use router::{Leave, Router, Stance};
+use router::{Leave, NoClaim, Router, Stance};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -187,7 +187,8 @@ pub struct Agent {
     /// Since when no advert could be sent, and why.
     unsent: Option<(Time, String)>,
     held_before: bool,
-    link: Result<(), String>,
+    /// None: not known yet.
+    link: Option<Result<(), String>>,
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
@@ -216,7 +217,7 @@ impl Agent {
             drain: Drain::No,
             unsent: None,
             held_before: false,
-            link: Err("the state of the link is not known yet".to_owned()),
+            link: None,
             foreign: None,
             refused: None,
             unseen: None,
@@ -250,8 +251,9 @@ impl Agent {
         let pulse = self.turn + self.router.master_down() / 2;
         let refused = self.refused.as_ref().map(|(_, until)| *until);
         let overdue = self.router.suspicious_at().filter(|at| *at > self.turn);
-        let deadlines =
-            [self.router.deadline(), overdue, self.probe.deadline(), self.guard.deadline(), refused];
+        // Without a link nobody is asked.
+        let guard = if self.link_is_up() { self.guard.deadline() } else { None };
+        let deadlines = [self.router.deadline(), overdue, self.probe.deadline(), guard, refused];
         deadlines.into_iter().flatten().fold(pulse, Time::min)
     }
 
@@ -321,10 +323,10 @@ impl Agent {
     /// Whether the interface can carry our adverts; if not, why.
     pub fn handle_link(&mut self, now: Time, link: Result<(), String>) {
         self.wake(now);
-        if self.link.is_err() && link.is_ok() {
+        if matches!(self.link, Some(Err(_))) && link.is_ok() {
             self.router.listen_anew(now);
         }
-        self.link = link;
+        self.link = Some(link);
         self.settle(now);
     }
 
@@ -410,9 +412,8 @@ impl Agent {
     pub fn handle_arp(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) {
         self.wake(now);
         self.guard.saw(now, address);
-        if self.settings.addresses.contains(&address) && self.probe.answered(now, mac) {
-            let text = format!("{address} is in use by {}: no claim while it answers", hardware(mac));
-            self.commands.push_back(Command::Tell(Event::Warning(text)));
+        if self.settings.addresses.contains(&address) {
+            self.probe.answered(now, mac);
         }
         self.settle(now);
     }
@@ -447,8 +448,6 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
-        self.router.timeout(now, &mut self.commands);
-        self.settle(now);
     }
 
     /// Notices a sleep before anything else is looked at.
@@ -471,16 +470,24 @@ impl Agent {
             _ if self.router.is_suspicious(now) => Watch::Urgent,
             _ => Watch::Calm,
         };
-        let ask = if self.link.is_ok() { self.guard.turn(now, watch) } else { Vec::new() };
+        let ask = if self.link_is_up() { self.guard.turn(now, watch) } else { Vec::new() };
         if !ask.is_empty() {
             self.commands.push_back(Command::Ask(ask));
         }
         let first = !self.held_before && !self.peers.any_heard();
-        if self.probe.turn(now, first && self.link.is_ok()) {
+        if self.probe.turn(now, first && self.link_is_up()) {
             self.commands.push_back(Command::Probe);
         }
-        let stance = self.stance(now, first);
-        self.router.settle(now, stance, &mut self.commands);
+        // A host that has just become a Backup has not been asked yet whether it may claim.
+        for _ in 0..2 {
+            let before = self.router.state();
+            let stance = self.stance(now, first);
+            self.router.settle(now, stance, &mut self.commands);
+            if self.router.state() == before {
+                break;
+            }
+        }
+        self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
@@ -499,7 +506,11 @@ impl Agent {
         let absent = self.members.is_none().then(|| "it is not known yet who takes part".to_owned());
         let refused =
             || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
-        let unfit = self.link.clone().err().or_else(|| self.foreign.clone()).or_else(refused);
+        let link = match &self.link {
+            Some(link) => link.clone().err(),
+            None => Some("the state of the link is not known yet".to_owned()),
+        };
+        let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
             _ if self.stopping => Some(Leave::Shutdown),
             _ if let Drain::Yes { force, .. } = self.drain => Some(Leave::Drain { force }),
@@ -510,7 +521,7 @@ impl Agent {
             absent,
             unfit: unfit.or_else(|| self.fitness.unfit()),
             leave,
-            no_claim: self.no_claim(now, first),
+            no_claim: if self.router.would_claim(now) { self.no_claim(now, first) } else { None },
             isolated: self.guard.is_isolated(now),
         }
     }
@@ -543,27 +554,33 @@ impl Agent {
     }
 
     /// Why the address must not be claimed just now although nobody is believed to hold it.
-    fn no_claim(&self, now: Time, first: bool) -> Option<String> {
+    fn no_claim(&self, now: Time, first: bool) -> Option<NoClaim> {
+        let alarming = |why: String| Some(NoClaim { why, alarming: true });
+        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false });
         let window = UNSEEN.max(self.router.master_down());
         if let Some((from, at)) = self.unseen
             && now.saturating_sub(at) < window
         {
-            return Some(format!("{from} advertises it in a way that this host must reject"));
+            return alarming(format!("{from} advertises the address in a way that this host must reject"));
         }
         if !self.guard.alive_since(self.router.life_wanted_since(now)) {
             let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
-            return Some(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
+            return alarming(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
         }
         if !first {
             return None;
         }
         if let Some(mac) = self.probe.rival(now) {
-            return Some(format!("the station {} answers for it", hardware(mac)));
+            return alarming(format!("the address is in use by {}, which answers for it", hardware(mac)));
         }
         if !self.probe.asked() {
-            return Some("other stations are still being asked by ARP".to_owned());
+            return passing("other stations are still being asked by ARP");
         }
-        self.is_stale(now).then(|| "the metadata has to be confirmed first".to_owned())
+        if self.is_stale(now) { passing("the metadata has to be confirmed first") } else { None }
+    }
+
+    fn link_is_up(&self) -> bool {
+        matches!(self.link, Some(Ok(())))
     }
 
     fn is_stale(&self, now: Time) -> bool {

@@ -33,6 +33,8 @@ pub enum Event {
         /// Cause, in words for people.
         why: String,
     },
+    /// For a closer look only.
+    Detail(String),
     /// Something changed that is no fault.
     Notice(String),
     /// Something is wrong, here or at a peer; said once for each cause.

@@ -912,6 +912,19 @@ fn a_holder_that_was_cut_off_yields_to_whom_it_finds_whatever_the_priorities() {
 }
 
 #[test]
+fn nothing_is_asked_and_nothing_spins_without_a_link() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 1000);
+    trace.act(|agent, now| agent.handle_link(now, Err("eth0 has no carrier".to_owned())));
+    trace.did.clear();
+    trace.wait(10_000);
+    assert!(!trace.did.iter().any(|command| matches!(command, Command::Ask(_))));
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
 fn a_holder_that_was_not_cut_off_stays() {
     let mut trace = behind_gateway();
     wait_answered(&mut trace, 3000);
