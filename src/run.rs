@@ -142,7 +142,7 @@ async fn prepare(config: &Config, outside: &mut Outside, signals: &mut Signals) 
             () = signals.end() => return Ok(None),
             update = outside.updates.recv() => match update {
                 Some(Update::Snapshot { snapshot, read_at }) => {
-                    latest = Some((snapshot, read_at));
+                    latest = Some((*snapshot, read_at));
                     unreachable = false;
                 }
                 Some(Update::Confirmed { read_at }) => {
