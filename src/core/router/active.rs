@@ -209,7 +209,11 @@ impl Router {
         if holding.confirmed && holding.lease.take_renewal(now) {
             out.push_back(Command::Renew { not_after: holding.lease.until() });
         }
-        out.extend(std::iter::repeat_n(Command::Announce, holding.announcements.take_due(now)));
+        let due = holding.announcements.take_due(now);
+        // From the offer on, an announcement of ours could be heard after the successor's.
+        if !matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. })) {
+            out.extend(std::iter::repeat_n(Command::Announce, due));
+        }
         let priority = match &mut holding.leaving {
             None => own_priority,
             Some(Leaving::Kept { retry_at }) if now < *retry_at => RELUCTANT,
