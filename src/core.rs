@@ -48,6 +48,8 @@ const REFUSAL: Duration = Duration::from_secs(5);
 /// Adverts that cannot be accepted count as a holder for at least this long: longer than three of keepalived's
 /// usual intervals.
 const UNSEEN: Duration = Duration::from_secs(4);
+/// How long a station that announces our address has to turn out to be a router that takes over.
+const CONTEST: Duration = Duration::from_millis(200);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -187,6 +189,8 @@ pub struct Agent {
     /// Since when no advert could be sent, and why.
     unsent: Option<(Time, String)>,
     held_before: bool,
+    /// Another station announced an address that this host holds.
+    contested: Option<([u8; 6], Time)>,
     /// None: not known yet.
     link: Option<Result<(), String>>,
     foreign: Option<String>,
@@ -217,6 +221,7 @@ impl Agent {
             drain: Drain::No,
             unsent: None,
             held_before: false,
+            contested: None,
             link: None,
             foreign: None,
             refused: None,
@@ -253,7 +258,8 @@ impl Agent {
         let overdue = self.router.suspicious_at().filter(|at| *at > self.turn);
         // Without a link nobody is asked.
         let guard = if self.link_is_up() { self.guard.deadline() } else { None };
-        let deadlines = [self.router.deadline(), overdue, self.probe.deadline(), guard, refused];
+        let contested = self.contested.map(|(_, at)| at + CONTEST);
+        let deadlines = [contested, self.router.deadline(), overdue, self.probe.deadline(), guard, refused];
         deadlines.into_iter().flatten().fold(pulse, Time::min)
     }
 
@@ -414,6 +420,9 @@ impl Agent {
         self.guard.saw(now, address);
         if self.settings.addresses.contains(&address) {
             self.probe.answered(now, mac);
+            if self.router.state() == State::Active {
+                self.contested.get_or_insert((mac, now));
+            }
         }
         self.settle(now);
     }
@@ -487,6 +496,7 @@ impl Agent {
                 break;
             }
         }
+        self.defend(now);
         self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
@@ -503,13 +513,10 @@ impl Agent {
     }
 
     fn stance(&self, now: Time, first: bool) -> Stance {
-        let absent = self.members.is_none().then(|| "it is not known yet who takes part".to_owned());
+        let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
         let refused =
             || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
-        let link = match &self.link {
-            Some(link) => link.clone().err(),
-            None => Some("the state of the link is not known yet".to_owned()),
-        };
+        let link = self.link.as_ref().and_then(|link| link.clone().err());
         let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
             _ if self.stopping => Some(Leave::Shutdown),
@@ -540,6 +547,21 @@ impl Agent {
         };
         self.drain = Drain::Yes { force, answered: true };
         self.commands.push_back(Command::Drained(result));
+    }
+
+    /// Announces again what another station has announced as its own, unless that was a router that takes over:
+    /// its advert would have been here by now.
+    fn defend(&mut self, now: Time) {
+        let Some((mac, at)) = self.contested else { return };
+        if self.router.state() != State::Active {
+            self.contested = None;
+        } else if now >= at + CONTEST {
+            self.contested = None;
+            let text =
+                format!("the address is announced by {}, too, which is no router of ours", hardware(mac));
+            self.warn(self.settings.source, "contest", text);
+            self.router.announce_anew(now);
+        }
     }
 
     /// A holder nobody can hear gives up, as its peers have taken over.

@@ -1,7 +1,7 @@
 //! One virtual router.
 //!
 //! ```text
-//!                    members known
+//!         members, link and checks known
 //!   Initialize ───────────────┬─────────────┐
 //!                             ▼   unfit     ▼
 //!                          Backup ◄──────► Fault
@@ -70,8 +70,8 @@ impl Leave {
 /// What the rest of the core has to say about this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stance {
-    /// Something is missing without which the router cannot start.
-    pub absent: Option<String>,
+    /// It is not known yet whether this host takes part, or can serve.
+    pub absent: bool,
     /// Why this host cannot serve.
     pub unfit: Option<String>,
     /// Why it should hand over.
@@ -147,7 +147,7 @@ impl Router {
         let mut router = Router {
             settings,
             state: State::Initialize,
-            stance: Stance { absent: Some("has just started".to_owned()), ..Stance::default() },
+            stance: Stance { absent: true, ..Stance::default() },
             priority: 1,
             targets: Vec::new(),
             followed: None,
@@ -298,10 +298,10 @@ impl Router {
         self.stance = stance;
         let leave = self.stance.leave.as_ref().map(Leave::why);
         let hindrance = self.stance.unfit.clone().or(leave);
-        match (self.state, &self.stance.absent, hindrance) {
-            (State::Initialize, Some(_), _) => {}
-            (State::Initialize, None, Some(why)) => self.enter(State::Fault, why, out),
-            (State::Initialize, None, None) => {
+        match (self.state, self.stance.absent, hindrance) {
+            (State::Initialize, true, _) => {}
+            (State::Initialize, false, Some(why)) => self.enter(State::Fault, why, out),
+            (State::Initialize, false, None) => {
                 self.enter(State::Backup, "this host takes part and can serve".to_owned(), out);
             }
             (State::Fault, _, Some(why)) => {
