@@ -256,16 +256,20 @@ impl Router {
                 self.farewell = None;
                 self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
             }
-            (State::Backup, priority) if self.preempts(now, priority) => {}
+            (State::Backup, priority) if self.preempts(now, from, priority) => {}
             (_, _) => self.follow(now, from, advert, out),
         }
     }
 
     /// Whether a lower priority is borne no longer, so that its adverts do not reset the timer.
-    fn preempts(&mut self, now: Time, priority: u8) -> bool {
+    fn preempts(&mut self, now: Time, from: IpAddr, priority: u8) -> bool {
         if !self.settings.preempt || priority >= self.priority {
             self.preempt_at = None;
             return false;
+        }
+        if let Some(followed) = self.followed.as_mut().filter(|followed| followed.from == from) {
+            // What it has now is why it is not followed any more.
+            followed.priority = priority;
         }
         now >= *self.preempt_at.get_or_insert(now + self.settings.preempt_delay)
     }
