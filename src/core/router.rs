@@ -24,7 +24,7 @@ use crate::core::lease::Lease;
 use crate::core::timing;
 use crate::core::{Kernel, Settings, Time};
 use active::Leaving;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ const FIRST_ADVERT: Duration = Duration::from_millis(10);
 const REMOVAL: Duration = Duration::from_secs(1);
 /// The kernel looks for expired addresses this late at worst.
 const EXPIRY_SLACK: Duration = Duration::from_millis(1500);
+/// Rivals that are named, so that forged sources cannot fill the memory and the log.
+const RIVALS_MAX: usize = 32;
 /// A priority 0 is repeated after one and a half intervals: each one restarts a keepalived peer's Skew_Time.
 const REPEAT_NUMERATOR: u32 = 3;
 
@@ -110,6 +112,8 @@ struct Holding {
     lease: Lease,
     announcements: Schedule,
     rival_until: Option<Time>,
+    /// Who claimed the address as well, and was named for it.
+    rivals: BTreeSet<IpAddr>,
     leaving: Option<Leaving>,
 }
 
@@ -406,6 +410,7 @@ impl Router {
             lease: Lease::new(lease, now),
             announcements: Schedule::new(self.settings.announcements),
             rival_until,
+            rivals: BTreeSet::new(),
             leaving: None,
         };
         let not_after = holding.lease.until();
