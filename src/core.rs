@@ -275,7 +275,7 @@ impl Agent {
                 members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
             self.guard.set_peers(listed.clone());
             self.peers.set_listed(now, listed);
-            self.router.set_targets(self.peers.targets());
+            self.tell_peers();
             self.members = Some(members.clone());
             let before = self.router.priority();
             let priority = self.derived_priority();
@@ -395,7 +395,7 @@ impl Agent {
         self.guard.heard(now);
         if self.peers.hear(now, from) {
             self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
-            self.router.set_targets(self.peers.targets());
+            self.tell_peers();
         }
         if !self.peers.is_listed(from) {
             self.reread(now);
@@ -599,6 +599,12 @@ impl Agent {
             return passing("other stations are still being asked by ARP");
         }
         if self.is_stale(now) { passing("the metadata has to be confirmed first") } else { None }
+    }
+
+    fn tell_peers(&mut self) {
+        let targets = self.peers.targets();
+        self.commands.push_back(Command::Peers(targets.clone()));
+        self.router.set_targets(targets);
     }
 
     fn link_is_up(&self) -> bool {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every variable of this version with a value that is not its default. The names are public.
-const ALL: [(&str, &str); 36] = [
+const ALL: [(&str, &str); 38] = [
     ("OUTRIDER_VIP", "10.10.10.9/24, 10.10.10.5"),
     ("OUTRIDER_INTERFACE", "eth1"),
     ("OUTRIDER_SOURCE", "10.0.0.12"),
