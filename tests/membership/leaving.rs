@@ -1,0 +1,186 @@
+//! Hosts that leave the metadata while they hold the address.
+
+use crate::servers::serve_document;
+use crate::station;
+use crate::support::*;
+use outrider::lab::metadata::Fault;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// The holder hands over and the client notices nothing.
+async fn handed_over(site: &Site, holder: usize, since: Instant, why: &str) {
+    let successor = site.successor(holder).await;
+    site.says_since(holder, since, &format!("handing the address over: {why}")).await;
+    site.says_since(holder, since, &format!("Active -> Fault: handed over to {}", site.source(successor)))
+        .await;
+    site.says_since(
+        successor,
+        since,
+        &format!("Backup -> Active: {} gave the address up", site.source(holder)),
+    )
+    .await;
+    calm().await;
+    let moves: Vec<_> = site.changes(since).iter().map(|change| (change.host, change.held)).collect();
+    assert_eq!(moves, [(successor, true), (holder, false)]);
+    site.lost_nothing(since).await;
+    site.never_two(since, OVERLAP);
+}
+
+#[tokio::test]
+async fn a_holder_that_loses_its_label_hands_over_and_no_request_is_lost() {
+    let (site, holder) = Site::running(3).await;
+    let since = Instant::now();
+    site.label(holder, |labels| drop(labels.remove("role")));
+    handed_over(&site, holder, since, "host label role=load-balancer is missing").await;
+
+    // With the label back it is a Backup again.
+    let since = Instant::now();
+    let successor = site.holder().await;
+    site.label(holder, |labels| drop(labels.insert("role".into(), "load-balancer".into())));
+    site.says_since(holder, since, "Fault -> Backup").await;
+    calm().await;
+    assert_eq!((site.holders(), site.changes(since)), (vec![successor], vec![]));
+}
+
+#[tokio::test]
+async fn a_leaver_announces_nothing_once_its_successor_has_spoken() {
+    let mut site = Site::new(2).await;
+    // A burst that is still going on when the address moves.
+    let burst = [
+        ("OUTRIDER_GARP_REPEAT", "100"),
+        ("OUTRIDER_GARP_INTERVAL", "15ms"),
+        ("OUTRIDER_GARP_DELAY", "1500ms"),
+    ];
+    for host in 0..2 {
+        site.start_agent(host, &burst).await;
+    }
+    let holder = site.holder().await;
+    site.all_know(holder).await;
+    let claims = station::claims(&site).await;
+    let since = Instant::now();
+    site.label(holder, |labels| drop(labels.remove("role")));
+    let successor = site.successor(holder).await;
+    site.says_since(holder, since, "handed over to").await;
+    calm().await;
+    let macs = [station::mac(&site, holder).await, station::mac(&site, successor).await];
+    let claims: Vec<String> = claims.lock().unwrap().iter().map(|(_, mac)| mac.clone()).collect();
+    let first = claims.iter().position(|mac| *mac == macs[1]).expect("the successor announces the address");
+    let late = claims[first..].iter().filter(|mac| **mac == macs[0]).count();
+    eprintln!("{first} {late} {}", claims.len());
+    assert_eq!(late, 0, "the leaver pulled the traffic back");
+}
+
+#[tokio::test]
+async fn a_deactivated_holder_hands_over_and_no_request_is_lost() {
+    let (site, holder) = Site::running(2).await;
+    let since = Instant::now();
+    site.lab.world().change_host(site.host(holder).uuid(), |host| host["state"] = "inactive".into());
+    handed_over(&site, holder, since, "this host is deactivated in Rancher (state inactive)").await;
+}
+
+#[tokio::test]
+async fn a_holder_that_is_removed_hands_over_and_no_request_is_lost() {
+    let mut site = Site::new(2).await;
+    // The lab's service would not know itself any more.
+    let mut answer = Value::Null;
+    site.lab.world().update(|document| answer = document.clone());
+    let uuid = site.host(0).uuid().to_owned();
+    let own = answer["hosts"].as_array().unwrap().iter().find(|host| host["uuid"] == *uuid).cloned();
+    answer["self"] = json!({ "host": own });
+    answer["version"] = "1".into();
+    let answer = Arc::new(Mutex::new(answer));
+    serve_document(site.host(0), OTHER_METADATA, &answer).await;
+    site.start_agent(0, &[OTHER_URL]).await;
+    site.held_by(0).await;
+    site.start_agent(1, &[]).await;
+    site.says(1, "10.10.10.11 holds the address").await;
+
+    let since = Instant::now();
+    site.lab.world().remove_host(&uuid);
+    {
+        let mut answer = answer.lock().unwrap();
+        answer["hosts"].as_array_mut().unwrap().retain(|host| host["uuid"] != *uuid);
+        answer["version"] = "2".into();
+    }
+    handed_over(&site, 0, since, "Rancher no longer lists this host").await;
+}
+
+#[tokio::test]
+async fn a_holder_that_left_the_metadata_and_does_not_know_it_stays_the_only_one() {
+    let (site, holder) = Site::running(2).await;
+    let other = 1 - holder;
+    let since = Instant::now();
+    // As on a host that was removed: its own service never tells it.
+    site.metadata(holder).set_fault(Fault::Frozen);
+    site.lab.world().remove_host(site.host(holder).uuid());
+    site.says_since(other, since, "taking part with nobody").await;
+    calm().await;
+    site.undisturbed(since, holder);
+    site.lost_nothing(since).await;
+
+    // When it ends it hands over to whom it knows.
+    site.stop_agent(holder).await;
+    site.held_by(other).await;
+    site.says_since(other, since, "gave the address up").await;
+    site.never_two(since, OVERLAP);
+}
+
+#[tokio::test]
+async fn a_stuck_leaver_still_hears_who_holds_the_address() {
+    let (mut site, holder) = Site::running(2).await;
+    let other = 1 - holder;
+    // The Backup is removed and never learns it; the holder goes on telling it that it is there.
+    let since = Instant::now();
+    site.metadata(other).set_fault(Fault::Frozen);
+    site.lab.world().remove_host(site.host(other).uuid());
+    site.says_since(holder, since, "taking part with nobody").await;
+    calm().await;
+    site.undisturbed(since, holder);
+
+    // Nobody else can serve: it takes over all the same, and the holder that was sees it.
+    let dead = Instant::now();
+    site.kill_balancer(holder).await;
+    site.held_by(other).await;
+    site.says_since(holder, dead, &format!("{} holds the address", site.source(other))).await;
+    site.never_two(since, OVERLAP);
+}
+
+#[tokio::test]
+async fn a_leaver_without_a_successor_keeps_the_address_says_so_and_tries_again() {
+    let (mut site, holder) = Site::running(2).await;
+    let other = 1 - holder;
+    let dead = Instant::now();
+    site.kill_balancer(other).await;
+    site.says_since(other, dead, "Backup -> Fault").await;
+
+    let since = Instant::now();
+    site.label(holder, |labels| drop(labels.remove("role")));
+    let line =
+        site.says_since(holder, since, "no other member took the address, so this host keeps it").await;
+    assert!(line.contains("ERROR") && line.contains("host label role=load-balancer is missing"), "{line}");
+    calm().await;
+    site.undisturbed(since, holder);
+
+    let back = Instant::now();
+    site.start_balancer(other).await;
+    site.says_since(other, back, "Fault -> Backup").await;
+    site.held_by(other).await;
+    site.says_since(holder, back, &format!("Active -> Fault: handed over to {}", site.source(other))).await;
+    site.lost_nothing(since).await;
+    site.never_two(since, OVERLAP);
+}
+
+#[tokio::test]
+async fn a_leaver_that_is_alone_keeps_the_address_until_it_belongs_again() {
+    let (site, holder) = Site::running(1).await;
+    let since = Instant::now();
+    site.label(holder, |labels| drop(labels.remove("role")));
+    site.says_since(holder, since, "no other member took the address, so this host keeps it").await;
+    calm().await;
+    site.undisturbed(since, holder);
+    site.label(holder, |labels| drop(labels.insert("role".into(), "load-balancer".into())));
+    site.says_since(holder, since, "this host takes part again and keeps the address").await;
+    site.undisturbed(since, holder);
+    site.lost_nothing(since).await;
+}
