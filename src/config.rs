@@ -13,6 +13,7 @@ pub use describe::{describe, help, table};
 
 use crate::core::advert::Version;
 pub use crate::core::announce::Announcements;
+pub use crate::core::guard::Guards;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -179,6 +180,10 @@ pub struct Config {
     pub track_link: bool,
     /// Lifetime of the address in the kernel.
     pub lease: Lease,
+    /// Whose sign of life is wanted before a claim.
+    pub guards: Guards,
+    /// Name of the local socket: a path, or `@name` for an abstract one.
+    pub socket: String,
     /// Whether an address that is there already and is not ours is taken over.
     pub adopt: bool,
     /// How long a leaver waits for its successor.

@@ -12,6 +12,7 @@ pub mod announce;
 pub mod command;
 pub mod event;
 pub mod fitness;
+pub mod guard;
 pub mod lease;
 pub mod members;
 pub mod peers;
@@ -26,6 +27,7 @@ use announce::Announcements;
 use command::Command;
 use event::{Event, State};
 use fitness::Fitness;
+use guard::{Guard, Guards, Watch};
 use members::{Membership, Standing};
 use peers::Peers;
 use probe::Probe;
@@ -91,6 +93,8 @@ pub struct Settings {
     pub rise: u32,
     /// Failures that make a fit host unfit.
     pub fall: u32,
+    /// Whose sign of life is wanted before a claim.
+    pub guards: Guards,
 }
 
 /// What the kernel did about the addresses, or what happened to them.
@@ -136,6 +140,26 @@ pub struct Heard {
     pub advert: Advert,
 }
 
+/// Whether a host that drains lets go of the address even if nobody takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It does.
+    Yes,
+    /// It keeps the address until somebody does.
+    No,
+}
+
+/// Whether a person wants this host out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    No,
+    /// `answered`: the person was told how it went.
+    Yes {
+        force: bool,
+        answered: bool,
+    },
+}
+
 /// How far the metadata can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Freshness {
@@ -158,6 +182,10 @@ pub struct Agent {
     reread_at: Time,
     peers: Peers,
     probe: Probe,
+    guard: Guard,
+    drain: Drain,
+    /// Since when no advert could be sent, and why.
+    unsent: Option<(Time, String)>,
     held_before: bool,
     link: Result<(), String>,
     foreign: Option<String>,
@@ -184,6 +212,9 @@ impl Agent {
             reread_at: now,
             peers: Peers::default(),
             probe: Probe::default(),
+            guard: Guard::new(settings.guards.clone(), settings.interval),
+            drain: Drain::No,
+            unsent: None,
             held_before: false,
             link: Err("the state of the link is not known yet".to_owned()),
             foreign: None,
@@ -218,7 +249,9 @@ impl Agent {
         // The core wants to be woken even when nothing is due: a long gap between turns means it slept.
         let pulse = self.turn + self.router.master_down() / 2;
         let refused = self.refused.as_ref().map(|(_, until)| *until);
-        let deadlines = [self.router.deadline(), self.probe.deadline(), refused];
+        let overdue = self.router.suspicious_at().filter(|at| *at > self.turn);
+        let deadlines =
+            [self.router.deadline(), overdue, self.probe.deadline(), self.guard.deadline(), refused];
         deadlines.into_iter().flatten().fold(pulse, Time::min)
     }
 
@@ -230,7 +263,9 @@ impl Agent {
         let changed = self.members.as_ref() != Some(members);
         if changed {
             let source = self.settings.source;
-            let listed = members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
+            let listed: Vec<IpAddr> =
+                members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
+            self.guard.set_peers(listed.clone());
             self.peers.set_listed(now, listed);
             self.router.set_targets(self.peers.targets());
             self.members = Some(members.clone());
@@ -293,6 +328,35 @@ impl Agent {
         self.settle(now);
     }
 
+    /// The default gateway on the interface, which may be asked for a sign of life.
+    pub fn handle_gateway(&mut self, now: Time, gateway: Option<IpAddr>) {
+        self.wake(now);
+        self.guard.set_gateway(gateway);
+        self.settle(now);
+    }
+
+    /// How the sending of an advert went: at least one copy left this host, or why none did.
+    pub fn handle_sent(&mut self, now: Time, sent: Result<(), String>) {
+        match sent {
+            Ok(()) => self.unsent = None,
+            Err(why) => {
+                self.warn(self.settings.source, "send", format!("no advert can be sent: {why}"));
+                self.unsent.get_or_insert((now, why));
+            }
+        }
+    }
+
+    /// A person wants this host out of service (`force`: even if nobody takes over), or back in it. A wish to
+    /// drain is answered by [`Command::Drained`].
+    pub fn handle_drain(&mut self, now: Time, drain: Option<Force>) {
+        self.wake(now);
+        self.drain = match drain {
+            None => Drain::No,
+            Some(force) => Drain::Yes { force: force == Force::Yes, answered: false },
+        };
+        self.settle(now);
+    }
+
     /// A datagram that was understood. Those of other virtual routers are ignored.
     pub fn handle_advert(&mut self, now: Time, heard: &Heard) {
         self.wake(now);
@@ -320,6 +384,7 @@ impl Agent {
             return self.unseen(now, from, "interval", text);
         }
         self.notice_mistakes(from, advert);
+        self.guard.heard(now);
         if self.peers.hear(now, from) {
             self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
             self.router.set_targets(self.peers.targets());
@@ -341,9 +406,10 @@ impl Agent {
         }
     }
 
-    /// Another station said by ARP that one of the addresses is its own.
+    /// Another station said by ARP that this address is its own.
     pub fn handle_arp(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) {
         self.wake(now);
+        self.guard.saw(now, address);
         if self.settings.addresses.contains(&address) && self.probe.answered(now, mac) {
             let text = format!("{address} is in use by {}: no claim while it answers", hardware(mac));
             self.commands.push_back(Command::Tell(Event::Warning(text)));
@@ -357,7 +423,9 @@ impl Agent {
         match answer {
             Kernel::Foreign(why) => self.foreign = Some(why.clone()),
             Kernel::ForeignGone => self.foreign = None,
-            Kernel::Failed { adding: true, why } => self.refused = Some((why.clone(), now + REFUSAL)),
+            Kernel::Failed { adding: true, why } => {
+                self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));
+            }
             Kernel::Failed { adding: false, why } => {
                 let text = format!("the kernel refused to renew or remove the address: {why}");
                 self.warn(self.settings.source, "kernel", text);
@@ -396,13 +464,24 @@ impl Agent {
         if self.refused.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.refused = None;
         }
+        self.give_up_sending(now);
         self.held_before |= self.router.state() == State::Active;
+        let watch = match self.router.state() {
+            State::Active => Watch::Holding,
+            _ if self.router.is_suspicious(now) => Watch::Urgent,
+            _ => Watch::Calm,
+        };
+        let ask = if self.link.is_ok() { self.guard.turn(now, watch) } else { Vec::new() };
+        if !ask.is_empty() {
+            self.commands.push_back(Command::Ask(ask));
+        }
         let first = !self.held_before && !self.peers.any_heard();
         if self.probe.turn(now, first && self.link.is_ok()) {
             self.commands.push_back(Command::Probe);
         }
         let stance = self.stance(now, first);
         self.router.settle(now, stance, &mut self.commands);
+        self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
         }
@@ -423,6 +502,7 @@ impl Agent {
         let unfit = self.link.clone().err().or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
             _ if self.stopping => Some(Leave::Shutdown),
+            _ if let Drain::Yes { force, .. } = self.drain => Some(Leave::Drain { force }),
             Some(Membership { me: Standing::Left(why), .. }) => Some(Leave::Membership(why.clone())),
             _ => None,
         };
@@ -431,6 +511,34 @@ impl Agent {
             unfit: unfit.or_else(|| self.fitness.unfit()),
             leave,
             no_claim: self.no_claim(now, first),
+            isolated: self.guard.is_isolated(now),
+        }
+    }
+
+    /// Tells the person who drains how it went, once.
+    fn answer_drain(&mut self) {
+        let Drain::Yes { force, answered: false } = self.drain else { return };
+        let result = match self.router.state() {
+            State::Active if self.router.keeps_reluctantly() => Err(
+                "no other member took the address, so this host keeps it and tries again every few seconds; \
+                 `outrider undrain` ends that, `outrider drain --force` lets go of the address"
+                    .to_owned(),
+            ),
+            State::Active => return,
+            State::Initialize | State::Backup | State::Fault => Ok(()),
+        };
+        self.drain = Drain::Yes { force, answered: true };
+        self.commands.push_back(Command::Drained(result));
+    }
+
+    /// A holder nobody can hear gives up, as its peers have taken over.
+    fn give_up_sending(&mut self, now: Time) {
+        if let Some((since, why)) = &self.unsent
+            && self.router.state() == State::Active
+            && now.saturating_sub(*since) > self.router.master_down()
+        {
+            self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));
+            self.unsent = None;
         }
     }
 
@@ -441,6 +549,10 @@ impl Agent {
             && now.saturating_sub(at) < window
         {
             return Some(format!("{from} advertises it in a way that this host must reject"));
+        }
+        if !self.guard.alive_since(self.router.life_wanted_since(now)) {
+            let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
+            return Some(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
         }
         if !first {
             return None;

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod alarm;
 pub mod announce;
+pub mod gateway;
 pub mod interface;
 pub mod link;
 pub mod lock;

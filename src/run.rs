@@ -13,22 +13,24 @@ use crate::config::{CheckSetting, Config, Lease, Loaded, Peers, Target};
 use crate::core::command::Command;
 use crate::core::event::Event;
 use crate::core::members::Membership;
-use crate::core::{self, Agent, Kernel, Time, timing};
+use crate::core::{self, Agent, Force, Kernel, Time, timing};
 use crate::health::Pace;
 use crate::metadata::{self, Snapshot, Update};
 use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
 use crate::net::lock::Lock;
+use crate::status::socket::{Order, Request};
 use anyhow::{Context, Result, bail};
 use outside::Outside;
 use place::{NoPlace, Place};
 use sockets::{Meaning, Sockets, understand};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
@@ -189,6 +191,8 @@ struct Runner<'a> {
     link: crate::net::link::Link,
     source_present: bool,
     foreign: BTreeSet<Ipv4Addr>,
+    /// People who wait for a drain to end.
+    draining: Vec<oneshot::Sender<Result<String, String>>>,
     /// Errors that were said and have not ended since.
     said: BTreeSet<String>,
     /// Dies with the process, and the virtual router's claim on this host with it.
@@ -228,6 +232,7 @@ impl<'a> Runner<'a> {
                 min_ttl: config.min_ttl,
                 rise: config.checks.rise,
                 fall: config.checks.fall,
+                guards: config.guards.clone(),
             },
             now,
         );
@@ -257,9 +262,11 @@ impl<'a> Runner<'a> {
             link: crate::net::link::Link::ABSENT,
             source_present: true,
             foreign: BTreeSet::new(),
+            draining: Vec::new(),
             said: BTreeSet::new(),
             _lock: lock,
         };
+        runner.outside.watch_gateway(&runner.place.interface);
         runner.set_targets(snapshot.as_ref());
         Ok(runner)
     }
@@ -299,6 +306,10 @@ impl<'a> Runner<'a> {
                     Some(update) => self.update(update),
                     None => bail!("the metadata is not watched any more"),
                 },
+                Some(gateway) = self.outside.gateways.recv() => {
+                    self.agent.handle_gateway(alarm::now(), gateway.map(IpAddr::V4));
+                }
+                Some(request) = self.outside.orders.recv() => self.obey(request),
                 () = wait_until(self.reopen_at) => self.reopen(),
             }
             self.drain();
@@ -323,6 +334,28 @@ impl<'a> Runner<'a> {
             Meaning::Advert(heard) => self.agent.handle_advert(now, &heard),
             Meaning::Rejected { from, why } => self.agent.handle_rejected(now, from, &why),
             Meaning::Nothing => {}
+        }
+    }
+
+    fn obey(&mut self, request: Request) {
+        let force = |force| if force { Force::Yes } else { Force::No };
+        match request.order {
+            Order::Drain { force: forced } => {
+                self.draining.push(request.answer);
+                self.agent.handle_drain(alarm::now(), Some(force(forced)));
+            }
+            Order::Undrain => {
+                self.agent.handle_drain(alarm::now(), None);
+                let _ = request.answer.send(Ok("this host takes part again".to_owned()));
+                self.drained(&Err("undrained meanwhile".to_owned()));
+            }
+        }
+    }
+
+    fn drained(&mut self, result: &Result<(), String>) {
+        let done = result.clone().map(|()| "this host is drained: it does not hold the address".to_owned());
+        for answer in self.draining.drain(..) {
+            let _ = answer.send(done.clone());
         }
     }
 
@@ -453,6 +486,8 @@ impl<'a> Runner<'a> {
                 Command::Remove => self.addresses.remove(),
                 Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
                 Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
+                Command::Ask(targets) => self.ask(&targets),
+                Command::Drained(result) => self.drained(&result),
                 Command::Reread => self.outside.nudge.notify_one(),
                 Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),
                 Command::Hurry(false) => self.outside.checker.set_pace(Pace::Normal),
@@ -463,10 +498,26 @@ impl<'a> Runner<'a> {
         false
     }
 
-    fn advertise(&mut self, priority: u8, to: &[std::net::IpAddr]) {
+    fn advertise(&mut self, priority: u8, to: &[IpAddr]) {
         let Some(sockets) = &self.sockets else { return };
-        for error in sockets.advertise(self.config, self.place.source, priority, to) {
-            self.say(error);
+        let errors = sockets.advertise(self.config, self.place.source, priority, to);
+        let sent = match errors.first() {
+            Some(error) if errors.len() >= to.len() => Err(error.clone()),
+            _ => Ok(()),
+        };
+        self.agent.handle_sent(alarm::now(), sent);
+        errors.into_iter().for_each(|error| self.say(error));
+    }
+
+    fn ask(&mut self, targets: &[IpAddr]) {
+        let Some(sockets) = &self.sockets else { return };
+        for target in targets {
+            // No answer to a question that could not be asked: that is what the question is about.
+            if let IpAddr::V4(target) = *target
+                && let Err(error) = sockets.announcer.ask(self.place.source, target)
+            {
+                tracing::debug!("cannot ask {target} by ARP: {error}");
+            }
         }
     }
 

@@ -177,6 +177,21 @@ pub(super) fn peer(text: &str) -> Result<IpAddr, Wrong> {
     if text == "rancher" { wrong("stands alone or not at all") } else { host_address(text).map(IpAddr::V4) }
 }
 
+/// Somebody whose sign of life is wanted.
+pub(super) fn guard(text: &str) -> Result<IpAddr, Wrong> {
+    if matches!(text, "auto" | "off") {
+        wrong("stands alone or not at all")
+    } else {
+        host_address(text).map(IpAddr::V4)
+    }
+}
+
+/// The name of a Unix socket: an absolute path, or `@name` for an abstract one (unix(7): 107 bytes).
+pub(super) fn socket(text: &str) -> Result<String, Wrong> {
+    let named = text.strip_prefix('@').is_some_and(|name| !name.is_empty()) || text.starts_with('/');
+    if named && text.len() <= 107 { Ok(text.to_owned()) } else { wrong("is no name for a socket") }
+}
+
 /// What the kernel takes as the name of an interface.
 pub(super) fn interface(text: &str) -> Result<String, Wrong> {
     let bad = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '/' || letter == ':';

@@ -44,6 +44,27 @@ pub enum Leave {
     Shutdown,
     /// The host takes part no more: without a successor the address stays.
     Membership(String),
+    /// A person wants the host out of service: without a successor the address stays, unless forced.
+    Drain {
+        /// It goes, successor or not.
+        force: bool,
+    },
+}
+
+impl Leave {
+    /// In words for people.
+    pub fn why(&self) -> String {
+        match self {
+            Leave::Shutdown => "the agent is stopping".to_owned(),
+            Leave::Membership(why) => why.clone(),
+            Leave::Drain { .. } => "drained on request".to_owned(),
+        }
+    }
+
+    /// Whether the address stays where it is if nobody takes it.
+    pub fn may_stay(&self) -> bool {
+        matches!(self, Leave::Membership(_) | Leave::Drain { force: false })
+    }
 }
 
 /// What the rest of the core has to say about this host.
@@ -57,6 +78,8 @@ pub struct Stance {
     pub leave: Option<Leave>,
     /// Why it must not claim just now.
     pub no_claim: Option<String>,
+    /// Whether it is cut off, or was until a moment ago.
+    pub isolated: bool,
 }
 
 /// The Active this router follows.
@@ -159,6 +182,29 @@ impl Router {
         self.state != State::Active && (self.followed.is_none() || now >= self.down_at)
     }
 
+    /// Whether an advert of the Active is overdue, or nobody is known to hold the address.
+    pub fn is_suspicious(&self, now: Time) -> bool {
+        self.state != State::Active && now >= self.suspicious_at().unwrap_or(now)
+    }
+
+    /// When an advert of the Active is overdue: guards are asked then, so that the answer is there in time.
+    pub fn suspicious_at(&self) -> Option<Time> {
+        self.followed.map(|followed| followed.last + self.interval * 5 / 4)
+    }
+
+    /// From when on a sign of life shows that the silence, if there is one, is not this host's own.
+    pub fn life_wanted_since(&self, now: Time) -> Time {
+        match self.followed {
+            Some(followed) => followed.last + self.interval,
+            None => now.saturating_sub(self.master_down().max(Duration::from_secs(1))),
+        }
+    }
+
+    /// Whether this host holds the address only because nobody took it.
+    pub fn keeps_reluctantly(&self) -> bool {
+        self.holding.as_ref().is_some_and(|holding| matches!(holding.leaving, Some(Leaving::Kept { .. })))
+    }
+
     /// Whether nothing of this run is left in the kernel, as far as can be known.
     pub fn is_clear(&self) -> bool {
         self.state != State::Active && self.removing.is_none()
@@ -236,11 +282,7 @@ impl Router {
     /// Brings the state in line with what the rest of the core says.
     pub fn settle(&mut self, now: Time, stance: Stance, out: &mut VecDeque<Command>) {
         self.stance = stance;
-        let leave = match &self.stance.leave {
-            Some(Leave::Shutdown) => Some("the agent is stopping".to_owned()),
-            Some(Leave::Membership(why)) => Some(why.clone()),
-            None => None,
-        };
+        let leave = self.stance.leave.as_ref().map(Leave::why);
         let hindrance = self.stance.unfit.clone().or(leave);
         match (self.state, &self.stance.absent, hindrance) {
             (State::Initialize, Some(_), _) => {}

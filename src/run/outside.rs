@@ -7,12 +7,17 @@ use crate::config::{Config, Peers};
 use crate::core::Time;
 use crate::health::{self, Checker, Report};
 use crate::metadata::{self, Local, Update, WatcherSettings};
-use crate::net::{alarm, interface};
+use crate::net::{alarm, gateway, interface};
+use crate::status::socket::{self, Request};
 use anyhow::{Context, Result};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// Pause between two looks at the default gateway, and between two tries to open the local socket.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// What the thread tells, and what it can be told.
 pub struct Outside {
@@ -24,6 +29,18 @@ pub struct Outside {
     pub reports: UnboundedReceiver<Report>,
     /// What to check, and how often.
     pub checker: Checker,
+    /// The default gateway behind the interface that was named by [`Outside::watch_gateway`], when it changes.
+    pub gateways: mpsc::Receiver<Option<Ipv4Addr>>,
+    interface: watch::Sender<Option<String>>,
+    /// Orders of people on this host.
+    pub orders: mpsc::Receiver<Request>,
+}
+
+impl Outside {
+    /// Names the interface whose default gateway is wanted.
+    pub fn watch_gateway(&self, interface: &str) {
+        self.interface.send_replace(Some(interface.to_owned()));
+    }
 }
 
 /// Starts the thread, in the network namespace of the caller.
@@ -38,6 +55,10 @@ pub async fn start(config: &Config) -> Result<Outside> {
     let settings = watcher_settings(config);
     let checks = config.checks.clone();
     let nudged = nudge.clone();
+    let (gateways_in, gateways) = mpsc::channel(1);
+    let (interface, named) = watch::channel(None);
+    let (orders_in, orders) = mpsc::channel(4);
+    let socket = config.socket.clone();
     std::thread::Builder::new()
         .name("outside".to_owned())
         .spawn(move || {
@@ -47,6 +68,8 @@ pub async fn start(config: &Config) -> Result<Outside> {
             };
             runtime.block_on(async {
                 let _ = checker_in.send(health::start(checks, reports_in, alarm::now));
+                tokio::spawn(watch_gateway(named, gateways_in));
+                tokio::spawn(listen(socket, orders_in));
                 if let Some(settings) = settings
                     && let Err(error) =
                         metadata::watch(settings, local, alarm::now, updates_in.clone(), nudged).await
@@ -59,7 +82,47 @@ pub async fn start(config: &Config) -> Result<Outside> {
         })
         .context("cannot start the thread of the metadata and the checks")?;
     let checker = checker.await.context("the thread of the metadata and the checks died at start")?;
-    Ok(Outside { updates, nudge, reports, checker })
+    Ok(Outside { updates, nudge, reports, checker, gateways, interface, orders })
+}
+
+/// Opens the local socket as soon as it is free, and serves it. Another agent may have it until it ends.
+async fn listen(name: String, orders: mpsc::Sender<Request>) {
+    let mut said = false;
+    while !orders.is_closed() {
+        match socket::listen(&name) {
+            Ok(listener) => return socket::serve(listener, orders).await,
+            Err(error) if !said => tracing::warn!("no drain and undrain for now: {error:#}"),
+            Err(_) => {}
+        }
+        said = true;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn watch_gateway(
+    mut interface: watch::Receiver<Option<String>>,
+    gateways: mpsc::Sender<Option<Ipv4Addr>>,
+) {
+    let handle = match rtnetlink::new_connection() {
+        Ok((connection, handle, _)) => {
+            tokio::spawn(connection);
+            handle
+        }
+        Err(error) => return tracing::warn!("the default gateway cannot be looked up: {error}"),
+    };
+    let mut last = None;
+    while !gateways.is_closed() {
+        let name = interface.borrow_and_update().clone();
+        if let Some(name) = name
+            && let Ok(found) = gateway::find(&handle, &name).await
+            && last != Some(found)
+        {
+            last = Some(found);
+            let _ = gateways.send(found).await;
+        }
+        // Whoever is gone is noticed by the closed channel.
+        let _ = tokio::time::timeout(PAUSE, interface.changed()).await;
+    }
 }
 
 fn watcher_settings(config: &Config) -> Option<WatcherSettings> {
