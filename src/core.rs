@@ -421,7 +421,13 @@ impl Agent {
     pub fn handle_kernel(&mut self, now: Time, answer: &Kernel) {
         self.wake(now);
         match answer {
-            Kernel::Foreign(why) => self.foreign = Some(why.clone()),
+            Kernel::Foreign(why) => {
+                if self.router.state() == State::Fault {
+                    // No change of state will tell it, and a person has to act on it.
+                    self.commands.push_back(Command::Tell(Event::Warning(why.clone())));
+                }
+                self.foreign = Some(why.clone());
+            }
             Kernel::ForeignGone => self.foreign = None,
             Kernel::Failed { adding: true, why } => {
                 self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));

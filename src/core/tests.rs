@@ -448,6 +448,15 @@ fn a_foreign_address_is_unfit_until_it_is_gone() {
 }
 
 #[test]
+fn a_foreign_address_is_told_also_to_a_host_that_is_unfit_already() {
+    let mut trace = Trace::backup();
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    assert_eq!(trace.state(), State::Fault);
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Foreign("10.10.10.2 is on eth0".to_owned())));
+    assert_eq!(trace.said("10.10.10.2 is on eth0"), 1);
+}
+
+#[test]
 fn an_address_the_kernel_refuses_is_tried_again_later() {
     let mut trace = Trace::backup();
     trace.kernel = false;
