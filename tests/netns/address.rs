@@ -1,6 +1,6 @@
 //! The address in the kernel: others' addresses, other agents', and what an earlier run left.
 
-use crate::support::{EXPIRY, OVERLAP, SILENCE, SOON, Site, ip, transitions};
+use crate::support::{EXPIRY, OVERLAP, SILENCE, SOON, Site, ip, transitions, wait_until};
 use anyhow::{Context, Result, ensure};
 use outrider::lab::VIP;
 use outrider::lab::client::Client;
@@ -76,10 +76,10 @@ async fn a_second_agent_for_the_same_virtual_router_waits_for_the_first() -> Res
 async fn an_address_that_is_not_ours_is_never_removed() -> Result<()> {
     let mut site = Site::with_balancers(1).await?;
     site.host(0).namespace().add_address("eth0", "10.10.10.2/24".parse()?).await?;
+    wait_until("it is seen", async || Ok(site.lab.watcher().holders(VIP.into())? == [0])).await?;
     let since = Instant::now();
     site.start_agent(0, &[]).await?;
-    let fault =
-        site.agent(0).wait_for_line("-> Fault: 10.10.10.2 is on eth0 already and is not ours", SOON).await?;
+    let fault = site.agent(0).wait_for_line("10.10.10.2 is on eth0 already and is not ours", SOON).await?;
     let (_, command) = fault.text.split_once("to clear it: ").context("how to clear it")?;
     ensure!(command == "ip addr del 10.10.10.2/24 dev eth0", "{command}");
     site.assert_held(0, since, Duration::ZERO, Duration::ZERO).await?;

@@ -24,8 +24,7 @@ async fn a_stopped_agent_hands_over_without_a_lost_request() -> Result<()> {
         ensure!(status.code() == Some(0), "{status}");
         let other = 1 - holder;
         ensure!(site.lab.wait_for_successor(holder, SOON).await? == other);
-        let outage = site.lab.client().outage(since).await?;
-        ensure!(outage.lost == 0, "{outage:?}");
+        site.assert_smooth(holder, other, since).await?;
         site.assert_held(other, since, OVERLAP, Duration::ZERO).await?;
         let last = transitions(site.agent(holder)).pop().context("a transition")?;
         ensure!(last.why == format!("handed over to {}", site.host(other).address()), "{last:?}");
@@ -49,8 +48,9 @@ async fn a_stopped_agent_hands_over_without_a_lost_request() -> Result<()> {
 async fn an_agent_without_a_successor_ends_in_time_too() -> Result<()> {
     let mut site = Site::with_balancers(2).await?;
     site.start_agents(0, &[]).await?;
+    let since = Instant::now();
     site.balancer(1).kill9()?;
-    site.agent(1).wait_for_line("-> Fault", SOON).await?;
+    site.agent(1).wait_for_line_since(since, "Backup -> Fault", SOON).await?;
     let since = Instant::now();
     site.agent(0).signal(Signal::SIGTERM)?;
     let status = site.agent(0).wait(DOCKER).await?;

@@ -46,7 +46,7 @@ async fn a_frozen_load_balancer_loses_the_address_after_fall_time_outs() -> Resu
     // The first of the looks may have been under way.
     ensure!(took >= interval * (fall - 1), "after {took:?}");
     ensure!(took <= interval * 2 * (fall + 1) + SILENCE, "after {took:?}");
-    ensure!(fault.text.contains("no answer from http://127.0.0.1:80/ within 300ms"), "{}", fault.text);
+    ensure!(fault.text.contains("no answer from http://127.0.0.1/ within 300ms"), "{}", fault.text);
     ensure!(site.lab.wait_for_successor(0, SOON).await? == 1);
     site.assert_held(1, since, OVERLAP, SILENCE).await?;
 
@@ -88,7 +88,7 @@ async fn after_a_restart_everywhere_the_first_to_come_back_has_the_address() -> 
             site.balancer(host).kill9()?;
         }
         for host in 0..2 {
-            site.agent(host).wait_for_line_since(since, "-> Fault", SOON).await?;
+            site.agent(host).wait_for_line_since(since, " -> Fault", SOON).await?;
         }
         let down = Instant::now();
         site.start_haproxy(first).await?;

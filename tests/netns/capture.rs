@@ -92,7 +92,7 @@ async fn all_packets_are_sound(variables: &[(&str, &str)], version: &str, option
         ],
     )
     .await?;
-    ensure!(adverts.len() > 20, "{adverts:?}");
+    ensure!(adverts.len() >= 12, "{adverts:?}");
     for advert in &adverts {
         let [_, _, seen, vrid, vip, sum, ip_sum, ttl, tos, df, to] = advert.as_slice() else {
             anyhow::bail!("fields are missing: {advert:?}");

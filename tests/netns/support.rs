@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use outrider::core::members::{Member, Membership, Standing};
+use outrider::lab::client::Outcome;
 use outrider::lab::metadata::Fault;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
+use outrider::lab::watch::Change;
 use outrider::lab::{Host, Lab, VIP};
 use outrider::net::vrrp::Receiver;
 use outrider::wire::advert::decode;
@@ -217,6 +219,31 @@ impl Site {
         );
         ensure!(holding.two <= two_at_most, "two holders for too long: {holding:?}");
         ensure!(holding.none <= none_at_most, "no holder for too long: {holding:?}");
+        Ok(())
+    }
+
+    /// Asserts that a hand-over since then cost no request but such as had it happen in their middle: begun with
+    /// one host, and ended with another that knows nothing of the connection.
+    pub async fn assert_smooth(&self, from: usize, to: usize, since: Instant) -> Result<()> {
+        self.lab.client().outage(since).await?;
+        let changes = self.lab.watcher().subscribe().borrow().clone();
+        let change = |host, held| {
+            let wanted =
+                |change: &&Change| change.address == VIP && change.host == host && change.held == held;
+            let found = changes.iter().filter(|change| change.at >= since).find(wanted);
+            found.map(|change| change.at).with_context(|| format!("host {host}: no change to {held}"))
+        };
+        let (begun, ended) = (change(to, true)?, change(from, false)?);
+        let (mut in_the_middle, mut lost) = (0, Vec::new());
+        for request in self.lab.client().requests().into_iter().filter(|request| request.sent >= since) {
+            match request.outcome {
+                Outcome::Lost(at) if request.sent <= ended && at >= begun => in_the_middle += 1,
+                Outcome::Lost(_) => lost.push(request),
+                Outcome::Answered(..) | Outcome::Pending => {}
+            }
+        }
+        ensure!(lost.is_empty(), "lost between {begun:?} and {ended:?}: {lost:?}");
+        ensure!(in_the_middle <= 5, "{in_the_middle} requests were lost in the middle of a hand-over");
         Ok(())
     }
 
