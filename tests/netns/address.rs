@@ -145,7 +145,10 @@ async fn what_an_earlier_run_left_behind_is_removed_at_start() -> Result<()> {
     site.start_agents(0, &forever).await?;
     site.agent(0).kill9()?;
     site.agent(1).wait_for_line("Backup -> Active", SOON).await?;
-    ensure!(site.lab.holders().await? == [0, 1], "this is what the lease is for");
+    wait_until("both have it: this is what the lease is for", async || {
+        Ok(site.lab.holders().await? == [0, 1])
+    })
+    .await?;
 
     let since = Instant::now();
     site.start_agent(0, &forever).await?;

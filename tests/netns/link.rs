@@ -30,8 +30,7 @@ async fn a_host_without_carrier_loses_the_address_and_comes_back_as_backup() -> 
 async fn stays_calm(site: &Site, holder: usize, since: Instant) -> Result<()> {
     let (now, from) = (Instant::now(), site.host(holder).address());
     Ear::open(site.host(1 - holder).namespace()).await?.wait_for(12, from, now).await?;
-    let outage = site.lab.client().outage(since).await?;
-    ensure!(outage.lost == 0 && outage.by.as_deref() == Some(site.host(holder).name()), "{outage:?}");
+    site.assert_served(holder, since).await?;
     site.assert_held(holder, since, Duration::ZERO, Duration::ZERO).await
 }
 

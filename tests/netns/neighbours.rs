@@ -1,6 +1,6 @@
 //! What others on the same network do: a station that has the address, a firewall that hides the adverts.
 
-use crate::support::{Ear, SILENCE, SOON, Site, ip, run, wait_until};
+use crate::support::{Ear, OVERLAP, SILENCE, SOON, Site, ip, run, wait_until};
 use anyhow::{Context, Result, ensure};
 use outrider::lab::VIP;
 use outrider::lab::namespace::Namespace;
@@ -26,7 +26,7 @@ async fn another_station_that_has_the_address_is_named_and_left_in_peace() -> Re
     let gone = Instant::now();
     drop(station);
     let holder = site.lab.wait_for_holder(SOON).await?;
-    site.assert_held(holder, gone, Duration::ZERO, SILENCE).await
+    site.assert_held(holder, gone, OVERLAP, SILENCE).await
 }
 
 /// The packet socket sees adverts before netfilter does.
