@@ -31,7 +31,7 @@ use guard::{Guard, Guards, Watch};
 use members::{Membership, Standing};
 use peers::Peers;
 use probe::Probe;
-use router::{Leave, Router, Stance};
+use router::{Leave, NoClaim, Router, Stance};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -48,6 +48,8 @@ const REFUSAL: Duration = Duration::from_secs(5);
 /// Adverts that cannot be accepted count as a holder for at least this long: longer than three of keepalived's
 /// usual intervals.
 const UNSEEN: Duration = Duration::from_secs(4);
+/// How long a station that announces our address has to turn out to be a router that takes over.
+const CONTEST: Duration = Duration::from_millis(200);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -187,7 +189,10 @@ pub struct Agent {
     /// Since when no advert could be sent, and why.
     unsent: Option<(Time, String)>,
     held_before: bool,
-    link: Result<(), String>,
+    /// Another station announced an address that this host holds.
+    contested: Option<([u8; 6], Time)>,
+    /// None: not known yet.
+    link: Option<Result<(), String>>,
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
@@ -216,7 +221,8 @@ impl Agent {
             drain: Drain::No,
             unsent: None,
             held_before: false,
-            link: Err("the state of the link is not known yet".to_owned()),
+            contested: None,
+            link: None,
             foreign: None,
             refused: None,
             unseen: None,
@@ -250,8 +256,10 @@ impl Agent {
         let pulse = self.turn + self.router.master_down() / 2;
         let refused = self.refused.as_ref().map(|(_, until)| *until);
         let overdue = self.router.suspicious_at().filter(|at| *at > self.turn);
-        let deadlines =
-            [self.router.deadline(), overdue, self.probe.deadline(), self.guard.deadline(), refused];
+        // Without a link nobody is asked.
+        let guard = if self.link_is_up() { self.guard.deadline() } else { None };
+        let contested = self.contested.map(|(_, at)| at + CONTEST);
+        let deadlines = [contested, self.router.deadline(), overdue, self.probe.deadline(), guard, refused];
         deadlines.into_iter().flatten().fold(pulse, Time::min)
     }
 
@@ -267,7 +275,7 @@ impl Agent {
                 members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
             self.guard.set_peers(listed.clone());
             self.peers.set_listed(now, listed);
-            self.router.set_targets(self.peers.targets());
+            self.tell_peers();
             self.members = Some(members.clone());
             let before = self.router.priority();
             let priority = self.derived_priority();
@@ -321,10 +329,10 @@ impl Agent {
     /// Whether the interface can carry our adverts; if not, why.
     pub fn handle_link(&mut self, now: Time, link: Result<(), String>) {
         self.wake(now);
-        if self.link.is_err() && link.is_ok() {
+        if matches!(self.link, Some(Err(_))) && link.is_ok() {
             self.router.listen_anew(now);
         }
-        self.link = link;
+        self.link = Some(link);
         self.settle(now);
     }
 
@@ -387,7 +395,7 @@ impl Agent {
         self.guard.heard(now);
         if self.peers.hear(now, from) {
             self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
-            self.router.set_targets(self.peers.targets());
+            self.tell_peers();
         }
         if !self.peers.is_listed(from) {
             self.reread(now);
@@ -410,9 +418,11 @@ impl Agent {
     pub fn handle_arp(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) {
         self.wake(now);
         self.guard.saw(now, address);
-        if self.settings.addresses.contains(&address) && self.probe.answered(now, mac) {
-            let text = format!("{address} is in use by {}: no claim while it answers", hardware(mac));
-            self.commands.push_back(Command::Tell(Event::Warning(text)));
+        if self.settings.addresses.contains(&address) {
+            self.probe.answered(now, mac);
+            if self.router.state() == State::Active {
+                self.contested.get_or_insert((mac, now));
+            }
         }
         self.settle(now);
     }
@@ -453,8 +463,6 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
-        self.router.timeout(now, &mut self.commands);
-        self.settle(now);
     }
 
     /// Notices a sleep before anything else is looked at.
@@ -477,16 +485,25 @@ impl Agent {
             _ if self.router.is_suspicious(now) => Watch::Urgent,
             _ => Watch::Calm,
         };
-        let ask = if self.link.is_ok() { self.guard.turn(now, watch) } else { Vec::new() };
+        let ask = if self.link_is_up() { self.guard.turn(now, watch) } else { Vec::new() };
         if !ask.is_empty() {
             self.commands.push_back(Command::Ask(ask));
         }
         let first = !self.held_before && !self.peers.any_heard();
-        if self.probe.turn(now, first && self.link.is_ok()) {
+        if self.probe.turn(now, first && self.link_is_up()) {
             self.commands.push_back(Command::Probe);
         }
-        let stance = self.stance(now, first);
-        self.router.settle(now, stance, &mut self.commands);
+        // A host that has just become a Backup has not been asked yet whether it may claim.
+        for _ in 0..2 {
+            let before = self.router.state();
+            let stance = self.stance(now, first);
+            self.router.settle(now, stance, &mut self.commands);
+            if self.router.state() == before {
+                break;
+            }
+        }
+        self.defend(now);
+        self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
@@ -502,10 +519,11 @@ impl Agent {
     }
 
     fn stance(&self, now: Time, first: bool) -> Stance {
-        let absent = self.members.is_none().then(|| "it is not known yet who takes part".to_owned());
+        let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
         let refused =
             || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
-        let unfit = self.link.clone().err().or_else(|| self.foreign.clone()).or_else(refused);
+        let link = self.link.as_ref().and_then(|link| link.clone().err());
+        let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
             _ if self.stopping => Some(Leave::Shutdown),
             _ if let Drain::Yes { force, .. } = self.drain => Some(Leave::Drain { force }),
@@ -516,7 +534,7 @@ impl Agent {
             absent,
             unfit: unfit.or_else(|| self.fitness.unfit()),
             leave,
-            no_claim: self.no_claim(now, first),
+            no_claim: if self.router.would_claim(now) { self.no_claim(now, first) } else { None },
             isolated: self.guard.is_isolated(now),
         }
     }
@@ -537,6 +555,21 @@ impl Agent {
         self.commands.push_back(Command::Drained(result));
     }
 
+    /// Announces again what another station has announced as its own, unless that was a router that takes over:
+    /// its advert would have been here by now.
+    fn defend(&mut self, now: Time) {
+        let Some((mac, at)) = self.contested else { return };
+        if self.router.state() != State::Active {
+            self.contested = None;
+        } else if now >= at + CONTEST {
+            self.contested = None;
+            let text =
+                format!("the address is announced by {}, too, which is no router of ours", hardware(mac));
+            self.warn(self.settings.source, "contest", text);
+            self.router.announce_anew(now);
+        }
+    }
+
     /// A holder nobody can hear gives up, as its peers have taken over.
     fn give_up_sending(&mut self, now: Time) {
         if let Some((since, why)) = &self.unsent
@@ -549,27 +582,39 @@ impl Agent {
     }
 
     /// Why the address must not be claimed just now although nobody is believed to hold it.
-    fn no_claim(&self, now: Time, first: bool) -> Option<String> {
+    fn no_claim(&self, now: Time, first: bool) -> Option<NoClaim> {
+        let alarming = |why: String| Some(NoClaim { why, alarming: true });
+        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false });
         let window = UNSEEN.max(self.router.master_down());
         if let Some((from, at)) = self.unseen
             && now.saturating_sub(at) < window
         {
-            return Some(format!("{from} advertises it in a way that this host must reject"));
+            return alarming(format!("{from} advertises the address in a way that this host must reject"));
         }
         if !self.guard.alive_since(self.router.life_wanted_since(now)) {
             let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
-            return Some(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
+            return alarming(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
         }
         if !first {
             return None;
         }
         if let Some(mac) = self.probe.rival(now) {
-            return Some(format!("the station {} answers for it", hardware(mac)));
+            return alarming(format!("the address is in use by {}, which answers for it", hardware(mac)));
         }
         if !self.probe.asked() {
-            return Some("other stations are still being asked by ARP".to_owned());
+            return passing("other stations are still being asked by ARP");
         }
-        self.is_stale(now).then(|| "the metadata has to be confirmed first".to_owned())
+        if self.is_stale(now) { passing("the metadata has to be confirmed first") } else { None }
+    }
+
+    fn tell_peers(&mut self) {
+        let targets = self.peers.targets();
+        self.commands.push_back(Command::Peers(targets.clone()));
+        self.router.set_targets(targets);
+    }
+
+    fn link_is_up(&self) -> bool {
+        matches!(self.link, Some(Ok(())))
     }
 
     fn is_stale(&self, now: Time) -> bool {

@@ -18,6 +18,7 @@ use crate::health::Pace;
 use crate::metadata::{self, Snapshot, Update};
 use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
+use crate::net::link::Link;
 use crate::net::lock::Lock;
 use crate::status::socket::{Order, Request};
 use anyhow::{Context, Result, bail};
@@ -35,6 +36,9 @@ use tracing::{error, info, warn};
 
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
+const DRAINED: usize = 128;
 
 /// Something in the settings contradicts what was found on this host.
 #[derive(Debug)]
@@ -138,7 +142,7 @@ async fn prepare(config: &Config, outside: &mut Outside, signals: &mut Signals) 
             () = signals.end() => return Ok(None),
             update = outside.updates.recv() => match update {
                 Some(Update::Snapshot { snapshot, read_at }) => {
-                    latest = Some((snapshot, read_at));
+                    latest = Some((*snapshot, read_at));
                     unreachable = false;
                 }
                 Some(Update::Confirmed { read_at }) => {
@@ -188,7 +192,8 @@ struct Runner<'a> {
     kernel: UnboundedReceiver<address::Event>,
     sockets: Option<Sockets>,
     reopen_at: Option<tokio::time::Instant>,
-    link: crate::net::link::Link,
+    /// None: not told yet.
+    link: Option<Link>,
     source_present: bool,
     foreign: BTreeSet<Ipv4Addr>,
     /// People who wait for a drain to end.
@@ -259,14 +264,14 @@ impl<'a> Runner<'a> {
             kernel,
             sockets: Some(sockets),
             reopen_at: None,
-            link: crate::net::link::Link::ABSENT,
+            link: None,
             source_present: true,
             foreign: BTreeSet::new(),
             draining: Vec::new(),
             said: BTreeSet::new(),
             _lock: lock,
         };
-        runner.outside.watch_gateway(&runner.place.interface);
+        runner.outside.set_interface(&runner.place.interface);
         runner.set_targets(snapshot.as_ref());
         Ok(runner)
     }
@@ -280,7 +285,6 @@ impl<'a> Runner<'a> {
             alarm.set(Some(self.agent.next_deadline())).context("cannot set the timer")?;
             // Each branch only waits, or takes one item: dropping it loses nothing.
             tokio::select! {
-                biased;
                 received = receive(self.sockets.as_ref()) => match received {
                     Ok(received) => self.hear(&received),
                     Err(error) => self.lose_sockets(&error),
@@ -319,7 +323,8 @@ impl<'a> Runner<'a> {
 
     /// Adverts that are already here may have ended a silence: they are heard before time is looked at.
     fn drain(&mut self) {
-        while let Some(sockets) = &self.sockets {
+        for _ in 0..DRAINED {
+            let Some(sockets) = &self.sockets else { return };
             match sockets.receiver.try_receive() {
                 Ok(Some(received)) => self.hear(&received),
                 Ok(None) => return,
@@ -422,27 +427,34 @@ impl<'a> Runner<'a> {
                 Kernel::ForeignGone
             }
             address::Event::Link(link) => {
-                let (before, again) = (self.link.index, link.up && !self.link.up);
-                self.link = link;
-                if link.index != before && before.is_some() || again && self.sockets.is_none() {
+                let before = self.link.replace(link);
+                let another =
+                    before.is_some_and(|before| before.index.is_some() && before.index != link.index);
+                if another || link.up && self.sockets.is_none() {
                     self.reopen();
                 }
-                return self.agent.handle_link(now, self.link_state());
+                return self.tell_link();
             }
             address::Event::Source { present } => {
                 self.source_present = present;
-                return self.agent.handle_link(now, self.link_state());
+                return self.tell_link();
             }
         };
         self.agent.handle_kernel(now, &kernel);
     }
 
-    /// Whether adverts can pass.
-    fn link_state(&self) -> Result<(), String> {
+    /// Tells the core whether adverts can pass, once that is known.
+    fn tell_link(&mut self) {
+        if let Some(link) = self.link {
+            self.agent.handle_link(alarm::now(), self.link_state(link));
+        }
+    }
+
+    fn link_state(&self, link: Link) -> Result<(), String> {
         let interface = &self.place.interface;
-        if self.link.index.is_none() {
+        if link.index.is_none() {
             Err(format!("the interface {interface} is gone"))
-        } else if !self.link.up && self.config.track_link {
+        } else if !link.up && self.config.track_link {
             Err(format!("the link of {interface} is down"))
         } else if !self.source_present {
             Err(format!("the source address {} is not on this host", self.place.source))
@@ -457,7 +469,7 @@ impl<'a> Runner<'a> {
         tracing::debug!("sockets on {}: {error}", self.place.interface);
         self.sockets = None;
         self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
-        self.agent.handle_link(alarm::now(), self.link_state());
+        self.tell_link();
     }
 
     fn reopen(&mut self) {
@@ -465,7 +477,7 @@ impl<'a> Runner<'a> {
             Ok(sockets) => {
                 self.sockets = Some(sockets);
                 self.reopen_at = None;
-                self.agent.handle_link(alarm::now(), self.link_state());
+                self.tell_link();
             }
             Err(error) => {
                 tracing::debug!("{error:#}");
@@ -487,6 +499,7 @@ impl<'a> Runner<'a> {
                 Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
                 Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
                 Command::Ask(targets) => self.ask(&targets),
+                Command::Peers(peers) => self.outside.set_peers(peers),
                 Command::Drained(result) => self.drained(&result),
                 Command::Reread => self.outside.nudge.notify_one(),
                 Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),
@@ -548,6 +561,7 @@ impl<'a> Runner<'a> {
         let vips = vips.join(", ");
         match event {
             Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
+            Event::Detail(text) => tracing::debug!("{vips}: {text}"),
             Event::Notice(text) => info!("{vips}: {text}"),
             Event::Warning(text) => error!("{vips}: {text}"),
         }

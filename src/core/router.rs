@@ -1,7 +1,7 @@
 //! One virtual router.
 //!
 //! ```text
-//!                    members known
+//!         members, link and checks known
 //!   Initialize ───────────────┬─────────────┐
 //!                             ▼   unfit     ▼
 //!                          Backup ◄──────► Fault
@@ -70,16 +70,25 @@ impl Leave {
 /// What the rest of the core has to say about this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stance {
-    /// Something is missing without which the router cannot start.
-    pub absent: Option<String>,
+    /// It is not known yet whether this host takes part, or can serve.
+    pub absent: bool,
     /// Why this host cannot serve.
     pub unfit: Option<String>,
     /// Why it should hand over.
     pub leave: Option<Leave>,
-    /// Why it must not claim just now.
-    pub no_claim: Option<String>,
+    /// Why it must not claim now that nobody is believed to hold the address.
+    pub no_claim: Option<NoClaim>,
     /// Whether it is cut off, or was until a moment ago.
     pub isolated: bool,
+}
+
+/// Why a claim is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoClaim {
+    /// In words for people.
+    pub why: String,
+    /// Whether somebody should look into it.
+    pub alarming: bool,
 }
 
 /// The Active this router follows.
@@ -121,7 +130,9 @@ pub struct Router {
     /// Why nobody is believed to hold it, if it was told.
     vacated: Option<String>,
     preempt_at: Option<Time>,
-    blocked: Option<String>,
+    blocked: Option<NoClaim>,
+    /// Why this host is in Fault, as last told.
+    fault: Option<String>,
     /// Some exactly while Active.
     holding: Option<Holding>,
     removing: Option<Time>,
@@ -136,7 +147,7 @@ impl Router {
         let mut router = Router {
             settings,
             state: State::Initialize,
-            stance: Stance { absent: Some("has just started".to_owned()), ..Stance::default() },
+            stance: Stance { absent: true, ..Stance::default() },
             priority: 1,
             targets: Vec::new(),
             followed: None,
@@ -146,6 +157,7 @@ impl Router {
             vacated: None,
             preempt_at: None,
             blocked: None,
+            fault: None,
             holding: None,
             removing: None,
             farewell: None,
@@ -180,6 +192,11 @@ impl Router {
     /// Whether nobody is known to hold the address.
     pub fn is_vacant(&self, now: Time) -> bool {
         self.state != State::Active && (self.followed.is_none() || now >= self.down_at)
+    }
+
+    /// Whether nothing but the rest of the core stands in the way of a claim.
+    pub fn would_claim(&self, now: Time) -> bool {
+        self.state == State::Backup && now >= self.down_at
     }
 
     /// Whether an advert of the Active is overdue, or nobody is known to hold the address.
@@ -233,14 +250,11 @@ impl Router {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
             (_, 0) if self.followed.is_some_and(|followed| followed.from != from) => {}
-            (state, 0) => {
+            (_, 0) => {
                 self.followed = None;
                 self.vacated = Some(format!("{from} gave the address up"));
                 self.farewell = None;
                 self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
-                if state == State::Backup {
-                    self.timeout(now, out);
-                }
             }
             (State::Backup, priority) if self.preempts(now, priority) => {}
             (_, _) => self.follow(now, from, advert, out),
@@ -284,13 +298,18 @@ impl Router {
         self.stance = stance;
         let leave = self.stance.leave.as_ref().map(Leave::why);
         let hindrance = self.stance.unfit.clone().or(leave);
-        match (self.state, &self.stance.absent, hindrance) {
-            (State::Initialize, Some(_), _) => {}
-            (State::Initialize, None, Some(why)) => self.enter(State::Fault, why, out),
-            (State::Initialize, None, None) => {
+        match (self.state, self.stance.absent, hindrance) {
+            (State::Initialize, true, _) => {}
+            (State::Initialize, false, Some(why)) => self.enter(State::Fault, why, out),
+            (State::Initialize, false, None) => {
                 self.enter(State::Backup, "this host takes part and can serve".to_owned(), out);
             }
-            (State::Fault, _, Some(_)) => {}
+            (State::Fault, _, Some(why)) => {
+                if self.fault.as_ref() != Some(&why) {
+                    out.push_back(Command::Tell(Event::Detail(format!("still in Fault: {why}"))));
+                    self.fault = Some(why);
+                }
+            }
             (State::Fault, _, None) => {
                 self.down_at = self.down_at.max(now + self.skew());
                 self.farewell = None;
@@ -350,11 +369,12 @@ impl Router {
     }
 
     fn claim(&mut self, now: Time, out: &mut VecDeque<Command>) {
-        if let Some(why) = &self.stance.no_claim {
-            if self.blocked.as_ref() != Some(why) {
-                let text = format!("nobody holds the address, but there is no claim: {why}");
-                out.push_back(Command::Tell(Event::Notice(text)));
-                self.blocked = Some(why.clone());
+        if let Some(no_claim) = &self.stance.no_claim {
+            if self.blocked.as_ref() != Some(no_claim) {
+                let text = format!("nobody is heard, but there is no claim: {}", no_claim.why);
+                let event = if no_claim.alarming { Event::Warning(text) } else { Event::Notice(text) };
+                out.push_back(Command::Tell(event));
+                self.blocked = Some(no_claim.clone());
             }
             return;
         }
@@ -415,6 +435,7 @@ impl Router {
 
     fn enter(&mut self, state: State, why: String, out: &mut VecDeque<Command>) {
         let from = std::mem::replace(&mut self.state, state);
+        self.fault = (state == State::Fault).then(|| why.clone());
         out.push_back(Command::Tell(Event::Transition { from, to: state, why }));
     }
 }

@@ -742,6 +742,25 @@ fn a_first_claim_is_held_back_while_another_station_answers_for_the_address() {
 }
 
 #[test]
+fn an_address_that_a_foreign_station_announces_is_announced_again() {
+    let mut trace = Trace::active();
+    trace.wait(5000);
+    trace.did.clear();
+    for _ in 0..3 {
+        trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+        trace.wait(1);
+    }
+    trace.wait(200);
+    assert_eq!(trace.count(&Command::Announce), 5, "{:?}", trace.did);
+    assert_eq!(trace.said("is announced by 02:00:00:00:00:09"), 1);
+    let mut taken = Trace::active();
+    taken.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+    taken.hear(12, 101);
+    taken.wait(300);
+    assert_eq!((taken.count(&Command::Announce), taken.said("is announced by")), (0, 0), "it was the taker");
+}
+
+#[test]
 fn a_backup_that_has_heard_the_holder_takes_over_without_asking() {
     let mut trace = Trace::backup();
     trace.hear(12, 100);
@@ -918,6 +937,19 @@ fn a_holder_that_was_cut_off_yields_to_whom_it_finds_whatever_the_priorities() {
     trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
     trace.hear(12, 50);
     assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn nothing_is_asked_and_nothing_spins_without_a_link() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 1000);
+    trace.act(|agent, now| agent.handle_link(now, Err("eth0 has no carrier".to_owned())));
+    trace.did.clear();
+    trace.wait(10_000);
+    assert!(!trace.did.iter().any(|command| matches!(command, Command::Ask(_))));
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
 }
 
 #[test]

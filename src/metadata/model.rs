@@ -152,6 +152,13 @@ pub fn interpret(
     Ok((Snapshot { membership: Membership { me: standing, others }, me, ports }, remarks))
 }
 
+/// Drops the services that have no say, which are most of the data.
+pub fn condense(reading: &mut Reading, settings: &Settings) {
+    if let Some(services) = &mut reading.services {
+        services.entries.retain(|service| ports::of_interest(service, settings.balancer.as_ref()));
+    }
+}
+
 /// The members that a list of addresses names. Addresses stand for uuids; our own may be among them.
 pub fn from_list(peers: &[IpAddr], me: IpAddr) -> Membership {
     let member = |address: IpAddr| Member {

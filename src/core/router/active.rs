@@ -93,6 +93,16 @@ impl Router {
         }
     }
 
+    /// Announces the address anew: somebody may have been misled about it. Not while handing it over.
+    pub fn announce_anew(&mut self, now: Time) {
+        if let Some(holding) = &mut self.holding
+            && holding.confirmed
+            && holding.leaving.is_none()
+        {
+            holding.announcements.start(now, None);
+        }
+    }
+
     pub(super) fn kernel_active(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
         let Some(holding) = &mut self.holding else { return };
         match answer {
