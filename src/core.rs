@@ -583,8 +583,8 @@ impl Agent {
 
     /// Why the address must not be claimed just now although nobody is believed to hold it.
     fn no_claim(&self, now: Time, first: bool) -> Option<NoClaim> {
-        let alarming = |why: String| Some(NoClaim { why, alarming: true });
-        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false });
+        let alarming = |why: String| Some(NoClaim { why, alarming: true, deaf: false });
+        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false, deaf: false });
         let window = UNSEEN.max(self.router.master_down());
         if let Some((from, at)) = self.unseen
             && now.saturating_sub(at) < window
@@ -593,7 +593,8 @@ impl Agent {
         }
         if !self.guard.alive_since(self.router.life_wanted_since(now)) {
             let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
-            return alarming(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
+            let why = format!("this host seems cut off: no sign of life from {}", asked.join(", "));
+            return Some(NoClaim { why, alarming: true, deaf: true });
         }
         if !first {
             return None;

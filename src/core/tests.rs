@@ -897,8 +897,22 @@ fn no_claim_while_cut_off() {
     trace.wait(10_000);
     assert_eq!(trace.state(), State::Backup);
     assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
-    wait_answered(&mut trace, 400);
+    wait_answered(&mut trace, 700);
+    assert_eq!(trace.state(), State::Backup, "a holder gets Master_Down to be heard");
+    wait_answered(&mut trace, 200);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_backup_that_was_cut_off_does_not_claim_before_its_holder_can_be_heard_again() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    trace.wait(10_000);
+    assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
+    wait_answered(&mut trace, 400);
+    trace.hear(12, 100);
+    wait_answered(&mut trace, 600);
+    assert_eq!(trace.state(), State::Backup);
 }
 
 #[test]
