@@ -392,6 +392,10 @@ impl Agent {
             return self.unseen(now, from, "interval", text);
         }
         self.notice_mistakes(from, advert);
+        if advert.priority != 0 {
+            // Whoever announced the address was this router: it is answered, or yielded to.
+            self.contested = None;
+        }
         self.guard.heard(now);
         if self.peers.hear(now, from) {
             self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));

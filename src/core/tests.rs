@@ -761,6 +761,16 @@ fn an_address_that_a_foreign_station_announces_is_announced_again() {
 }
 
 #[test]
+fn a_rival_router_that_loses_is_not_taken_for_a_foreign_station() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.hear(12, 1);
+    assert!(trace.count(&Command::Announce) > 0);
+    trace.wait(1000);
+    assert_eq!((trace.state(), trace.said("is announced by")), (State::Active, 0));
+}
+
+#[test]
 fn a_backup_that_has_heard_the_holder_takes_over_without_asking() {
     let mut trace = Trace::backup();
     trace.hear(12, 100);
