@@ -7,5 +7,6 @@ pub mod gateway;
 pub mod interface;
 pub mod link;
 pub mod lock;
+pub mod neighbour;
 mod packet;
 pub mod vrrp;

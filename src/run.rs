@@ -6,6 +6,8 @@
 pub mod logging;
 pub mod outside;
 pub mod place;
+pub mod privileges;
+pub mod realtime;
 pub mod report;
 mod sockets;
 
@@ -271,7 +273,7 @@ impl<'a> Runner<'a> {
             said: BTreeSet::new(),
             _lock: lock,
         };
-        runner.outside.watch_gateway(&runner.place.interface);
+        runner.outside.set_interface(&runner.place.interface);
         runner.set_targets(snapshot.as_ref());
         Ok(runner)
     }
@@ -499,6 +501,7 @@ impl<'a> Runner<'a> {
                 Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
                 Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
                 Command::Ask(targets) => self.ask(&targets),
+                Command::Peers(peers) => self.outside.set_peers(peers),
                 Command::Drained(result) => self.drained(&result),
                 Command::Reread => self.outside.nudge.notify_one(),
                 Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),

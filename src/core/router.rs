@@ -91,6 +91,8 @@ pub struct NoClaim {
     pub why: String,
     /// Whether somebody should look into it.
     pub alarming: bool,
+    /// Whether the silence may be this host's own deafness, so that it has to be measured anew afterwards.
+    pub deaf: bool,
 }
 
 /// The Active this router follows.
@@ -325,10 +327,12 @@ impl Router {
             }
             (State::Backup, _, Some(why)) => self.enter(State::Fault, why, out),
             (State::Backup, _, None) => {
-                if self.blocked.is_some() && self.stance.no_claim.is_none() {
+                if self.stance.no_claim.is_none()
+                    && let Some(blocked) = self.blocked.take()
+                {
                     // Others may have been held back by the same cause: go in turn.
-                    self.blocked = None;
-                    self.down_at = self.down_at.max(now + self.skew());
+                    let pause = if blocked.deaf { self.master_down() } else { self.skew() };
+                    self.down_at = self.down_at.max(now + pause);
                 }
             }
             (State::Active, _, _) => self.settle_active(now, out),

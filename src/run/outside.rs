@@ -3,11 +3,12 @@
 //! A large answer of the metadata takes milliseconds to read, a TLS handshake likewise; adverts must not wait
 //! for either.
 
+use super::realtime;
 use crate::config::{Config, Peers};
 use crate::core::Time;
 use crate::health::{self, Checker, Report};
 use crate::metadata::{self, Local, Update, WatcherSettings};
-use crate::net::{alarm, gateway, interface};
+use crate::net::{alarm, gateway, interface, neighbour};
 use crate::status::socket::{self, Request};
 use anyhow::{Context, Result};
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,17 +30,29 @@ pub struct Outside {
     pub reports: UnboundedReceiver<Report>,
     /// What to check, and how often.
     pub checker: Checker,
-    /// The default gateway behind the interface that was named by [`Outside::watch_gateway`], when it changes.
+    /// The default gateway behind the interface that was named by [`Outside::set_interface`], when it changes.
     pub gateways: mpsc::Receiver<Option<Ipv4Addr>>,
-    interface: watch::Sender<Option<String>>,
+    surroundings: watch::Sender<Surroundings>,
     /// Orders of people on this host.
     pub orders: mpsc::Receiver<Request>,
 }
 
+/// What the thread looks after once it is known.
+#[derive(Clone, Default)]
+struct Surroundings {
+    interface: Option<String>,
+    peers: Vec<IpAddr>,
+}
+
 impl Outside {
     /// Names the interface whose default gateway is wanted.
-    pub fn watch_gateway(&self, interface: &str) {
-        self.interface.send_replace(Some(interface.to_owned()));
+    pub fn set_interface(&self, interface: &str) {
+        self.surroundings.send_modify(|surroundings| surroundings.interface = Some(interface.to_owned()));
+    }
+
+    /// Names the peers whose neighbour entries are kept fresh.
+    pub fn set_peers(&self, peers: Vec<IpAddr>) {
+        self.surroundings.send_modify(|surroundings| surroundings.peers = peers);
     }
 }
 
@@ -56,19 +69,20 @@ pub async fn start(config: &Config) -> Result<Outside> {
     let checks = config.checks.clone();
     let nudged = nudge.clone();
     let (gateways_in, gateways) = mpsc::channel(1);
-    let (interface, named) = watch::channel(None);
+    let (surroundings, seen) = watch::channel(Surroundings::default());
     let (orders_in, orders) = mpsc::channel(4);
     let socket = config.socket.clone();
     std::thread::Builder::new()
         .name("outside".to_owned())
         .spawn(move || {
+            realtime::ordinary();
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return tracing::error!("cannot start the runtime of the checks: {error}"),
             };
             runtime.block_on(async {
                 let _ = checker_in.send(health::start(checks, reports_in, alarm::now));
-                tokio::spawn(watch_gateway(named, gateways_in));
+                tokio::spawn(look_around(seen, gateways_in));
                 tokio::spawn(listen(socket, orders_in));
                 if let Some(settings) = settings
                     && let Err(error) =
@@ -82,7 +96,7 @@ pub async fn start(config: &Config) -> Result<Outside> {
         })
         .context("cannot start the thread of the metadata and the checks")?;
     let checker = checker.await.context("the thread of the metadata and the checks died at start")?;
-    Ok(Outside { updates, nudge, reports, checker, gateways, interface, orders })
+    Ok(Outside { updates, nudge, reports, checker, gateways, surroundings, orders })
 }
 
 /// Opens the local socket as soon as it is free, and serves it. Another agent may have it until it ends.
@@ -99,10 +113,8 @@ async fn listen(name: String, orders: mpsc::Sender<Request>) {
     }
 }
 
-async fn watch_gateway(
-    mut interface: watch::Receiver<Option<String>>,
-    gateways: mpsc::Sender<Option<Ipv4Addr>>,
-) {
+/// Looks up the default gateway and keeps the peers' neighbour entries fresh.
+async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Sender<Option<Ipv4Addr>>) {
     let handle = match rtnetlink::new_connection() {
         Ok((connection, handle, _)) => {
             tokio::spawn(connection);
@@ -112,16 +124,22 @@ async fn watch_gateway(
     };
     let mut last = None;
     while !gateways.is_closed() {
-        let name = interface.borrow_and_update().clone();
-        if let Some(name) = name
-            && let Ok(found) = gateway::find(&handle, &name).await
-            && last != Some(found)
-        {
-            last = Some(found);
-            let _ = gateways.send(found).await;
+        let Surroundings { interface, peers } = seen.borrow_and_update().clone();
+        if let Some(interface) = interface {
+            if let Ok(found) = gateway::find(&handle, &interface).await
+                && last != Some(found)
+            {
+                last = Some(found);
+                let _ = gateways.send(found).await;
+            }
+            for peer in peers {
+                if let Err(error) = neighbour::refresh(&handle, &interface, peer).await {
+                    tracing::debug!("neighbour entry of {peer}: {error:#}");
+                }
+            }
         }
         // Whoever is gone is noticed by the closed channel.
-        let _ = tokio::time::timeout(PAUSE, interface.changed()).await;
+        let _ = tokio::time::timeout(PAUSE, seen.changed()).await;
     }
 }
 

@@ -182,10 +182,16 @@ fn messages_of_single_values() {
             "http://lb:0/",
             "has no port from 1 to 65535; write for example tcp://127.0.0.1:80",
         ),
+        ("OUTRIDER_CHECK", "exec:", "names no program; write for example exec:/usr/local/bin/check --quick"),
         (
             "OUTRIDER_CHECK",
-            "exec:/bin/check x",
-            "is not supported by this version yet; write for example tcp://127.0.0.1:80",
+            "exec:check x",
+            "does not name its program by an absolute path; write for example exec:/usr/local/bin/check --quick",
+        ),
+        (
+            "OUTRIDER_CHECK",
+            "exec:/bin/check 'x",
+            "has a quote that is not closed; close it (a semicolon ends a check within quotes, too)",
         ),
         ("OUTRIDER_CHECK", ";", "has an empty item; write for example tcp://127.0.0.1:80"),
         ("OUTRIDER_CHECK_INTERVAL", "0s", "is not from 10ms to 1h; write for example 1s"),
@@ -209,11 +215,6 @@ fn messages_of_single_values() {
         ("OUTRIDER_CHECK_TLS_VERIFY", "0", "is neither true nor false; write for example true"),
         ("OUTRIDER_TRACK_LINK", "no", "is neither true nor false; write for example true"),
         ("OUTRIDER_GUARD", "10.0.0.300", "is not an address; write for example auto, off, or 10.10.10.1"),
-        (
-            "OUTRIDER_GUARD",
-            "auto,10.0.0.1",
-            "stands alone or not at all; write for example auto, off, or 10.10.10.1",
-        ),
         ("OUTRIDER_SOCKET", "outrider", "is no name for a socket; write for example @outrider/10.10.10.2"),
         ("OUTRIDER_LEASE", "3s", "is neither auto nor forever; write for example auto"),
         ("OUTRIDER_ADOPT", "TRUE", "is neither true nor false; write for example true"),
@@ -300,6 +301,10 @@ fn messages_about_several_values() {
         (&[VIP, ("OUTRIDER_VPI", "x")], "OUTRIDER_VPI is not known; did you mean OUTRIDER_VIP?"),
         (&[VIP, ("OUTRIDER_PEER", "x")], "OUTRIDER_PEER is not known; did you mean OUTRIDER_PEERS?"),
         (&[VIP, ("OUTRIDER_VRID_FILE", "x")], "OUTRIDER_VRID_FILE is not known; did you mean OUTRIDER_VRID?"),
+        (
+            &[VIP, ("OUTRIDER_GUARD", "auto,10.0.0.1")],
+            "OUTRIDER_GUARD: \"auto\" stands alone or not at all; write for example auto, off, or 10.10.10.1",
+        ),
         (
             &[VIP, ("OUTRIDER_TRANSPORT", "x")],
             "OUTRIDER_TRANSPORT is not supported by this version yet; leave it unset",

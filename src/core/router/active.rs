@@ -77,6 +77,9 @@ impl Router {
             } else {
                 format!("both have priority {ours}, and its address is higher than ours")
             };
+            // The winner may not have heard of us: without this it would not announce the address again, and
+            // whoever took our announcement for true would go on sending here.
+            self.advertise(ours, out);
             self.step_down(now, State::Backup, format!("{from} took the address: {relation}"), out);
             self.follow(now, from, advert, out);
         } else {
