@@ -43,14 +43,15 @@ async fn check_config_prints_what_was_derived() {
 #[tokio::test]
 async fn check_config_says_in_time_that_the_metadata_is_away() {
     let site = Site::new(1).await;
-    for (fault, why) in [(Fault::Refuse, "refused"), (Fault::Hang, "in time")] {
+    // Whoever loses patience first: the one that asks, or the one that waits for it.
+    for (fault, why) in [(Fault::Refuse, ["refused"; 2]), (Fault::Hang, ["in time", "within 3 s"])] {
         site.set_fault(&fault);
         let since = Instant::now();
         let lines = site.check_config(0, &[]).await;
         // Three seconds of patience, and a busy machine.
         assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
         let members = derived(&lines, "members");
-        assert!(members.starts_with("unknown: ") && members.contains(why), "{members}");
+        assert!(members.starts_with("unknown: ") && why.iter().any(|why| members.contains(why)), "{members}");
         assert!(derived(&lines, "checks").starts_with("unknown: the metadata did not answer yet"));
         assert_eq!(derived(&lines, "VRID"), "2", "what needs no metadata is there");
     }
