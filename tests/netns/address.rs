@@ -54,6 +54,22 @@ async fn two_agents_for_two_addresses_fail_over_each_on_its_own() -> Result<()> 
 }
 
 #[tokio::test]
+async fn two_addresses_of_one_virtual_router_go_together() -> Result<()> {
+    let mut site = Site::with_balancers(2).await?;
+    site.start_agents(0, &[("OUTRIDER_VIP", "10.10.10.2, 10.10.10.3")]).await?;
+    let client = Client::start(site.lab.client_namespace(), SocketAddr::from((SECOND, 80)));
+    client.wait_for_answer_by("lb1", SOON).await?;
+    let since = Instant::now();
+    site.balancer(0).kill9()?;
+    ensure!(site.lab.wait_for_successor(0, SOON).await? == 1);
+    client.wait_for_answer_by("lb2", SOON).await?;
+    site.assert_held(1, since, OVERLAP, SILENCE).await?;
+    let of_second = site.lab.watcher().holding(SECOND.into(), since)?;
+    ensure!(of_second.now == [1] && of_second.two <= OVERLAP && of_second.none <= SILENCE, "{of_second:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_agent_for_the_same_virtual_router_waits_for_the_first() -> Result<()> {
     let mut site = Site::with_balancers(1).await?;
     site.start_agents(0, &[]).await?;

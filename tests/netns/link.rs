@@ -23,13 +23,13 @@ async fn a_host_without_carrier_loses_the_address_and_comes_back_as_backup() -> 
     site.host(0).restore().await?;
     site.agent(0).wait_for_line_since(since, "Fault -> Backup", SOON).await?;
     site.agent(0).wait_for_line_since(since, "10.10.10.12 holds the address with priority ", SOON).await?;
-    stays_calm(&site, 1, since).await
+    stays_calm(&site, 1, 0, since).await
 }
 
 /// Nobody takes the address from the holder for as long as twelve adverts take, four times Master_Down.
-async fn stays_calm(site: &Site, holder: usize, since: Instant) -> Result<()> {
+async fn stays_calm(site: &Site, holder: usize, other: usize, since: Instant) -> Result<()> {
     let (now, from) = (Instant::now(), site.host(holder).address());
-    Ear::open(site.host(1 - holder).namespace()).await?.wait_for(12, from, now).await?;
+    Ear::open(site.host(other).namespace()).await?.wait_for(12, from, now).await?;
     site.assert_served(holder, since).await?;
     site.assert_held(holder, since, Duration::ZERO, Duration::ZERO).await
 }
@@ -64,7 +64,7 @@ async fn a_healed_split_ends_with_the_higher_rank(cut_off: usize) -> Result<()> 
         )),
         "{why}"
     );
-    stays_calm(&site, winner, Instant::now()).await
+    stays_calm(&site, winner, loser, Instant::now()).await
 }
 
 #[tokio::test]
@@ -75,6 +75,46 @@ async fn a_split_that_cut_off_the_lower_rank_ends_with_the_higher() -> Result<()
 #[tokio::test]
 async fn a_split_that_cut_off_the_higher_rank_ends_with_the_higher() -> Result<()> {
     a_healed_split_ends_with_the_higher_rank(0).await
+}
+
+/// From three members on, a host that hears nobody at all knows that it is the one cut off.
+#[tokio::test]
+async fn of_three_hosts_one_that_is_cut_off_claims_nothing() -> Result<()> {
+    let mut site = Site::with_balancers(3).await?;
+    site.start_agents(0, &[]).await?;
+    let since = Instant::now();
+    site.host(1).isolate().await?;
+    site.agent(1).wait_for_line_since(since, "there is no claim: this host seems cut off", SOON).await?;
+    let healed = Instant::now();
+    site.host(1).rejoin().await?;
+    stays_calm(&site, 0, 1, healed).await?;
+    for host in 0..3 {
+        ensure!(site.states(host, since).is_empty(), "{:?}", site.states(host, since));
+    }
+    site.assert_held(0, since, Duration::ZERO, Duration::ZERO).await
+}
+
+/// A holder that was cut off from both others yields to the one that took over, though its rank is higher: the
+/// clients are there.
+#[tokio::test]
+async fn of_three_hosts_a_holder_that_was_cut_off_does_not_take_the_address_back() -> Result<()> {
+    let mut site = Site::with_balancers(3).await?;
+    let holder = site.by_rank(2)[0];
+    site.start_agents(holder, &[]).await?;
+    let split = Instant::now();
+    site.host(holder).isolate().await?;
+    let mut answers = site.lab.client().subscribe();
+    let name = site.host(holder).name().to_owned();
+    let by_another =
+        answers.wait_for(|last| last.as_ref().is_some_and(|(at, by)| *at > split && *by != name));
+    tokio::time::timeout(SOON, by_another).await??;
+
+    let healed = Instant::now();
+    site.host(holder).rejoin().await?;
+    site.wait_for_loss(holder, split, SOON).await?;
+    let winner = site.lab.wait_for_successor(holder, SOON).await?;
+    ensure!(site.states(winner, healed).is_empty(), "{:?}", site.states(winner, healed));
+    stays_calm(&site, winner, holder, Instant::now()).await
 }
 
 #[tokio::test]
