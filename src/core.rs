@@ -50,6 +50,8 @@ const REFUSAL: Duration = Duration::from_secs(5);
 const UNSEEN: Duration = Duration::from_secs(4);
 /// How long a station that announces our address has to turn out to be a router that takes over.
 const CONTEST: Duration = Duration::from_millis(200);
+/// How long a peer may have our own priority before it is named.
+const EQUAL: Duration = Duration::from_secs(10);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -196,6 +198,8 @@ pub struct Agent {
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
+    /// Who has had our own priority, and since when.
+    equal: Option<(IpAddr, Time)>,
     /// What was said, and how often it has happened since.
     warned: BTreeMap<(IpAddr, &'static str), u64>,
     stopping: bool,
@@ -226,6 +230,7 @@ impl Agent {
             foreign: None,
             refused: None,
             unseen: None,
+            equal: None,
             warned: BTreeMap::new(),
             stopping: false,
             exited: false,
@@ -392,7 +397,7 @@ impl Agent {
             );
             return self.unseen(now, from, "interval", text);
         }
-        self.notice_mistakes(from, advert);
+        self.notice_mistakes(now, from, advert);
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
             self.contested = None;
@@ -652,14 +657,20 @@ impl Agent {
             && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
     }
 
-    fn notice_mistakes(&mut self, from: IpAddr, advert: &Advert) {
+    fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
         let same = advert.addresses.len() == self.settings.addresses.len()
             && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
         if !same {
             let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
             self.warn(from, "addresses", text);
         }
-        if advert.priority != 0 && advert.priority == self.router.priority() {
+        if advert.priority == 0 || advert.priority != self.router.priority() {
+            self.equal = self.equal.filter(|(who, _)| *who != from);
+            return;
+        }
+        // Hosts read a change of members up to seconds apart; until all have, two may be equal.
+        let (who, since) = *self.equal.get_or_insert((from, now));
+        if who == from && now.saturating_sub(since) > EQUAL {
             let text = format!("{from} has the same priority {} as this host", advert.priority);
             self.warn(from, "priority", text);
         }

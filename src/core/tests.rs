@@ -711,6 +711,21 @@ fn a_version_2_interval_that_differs_is_rejected() {
 }
 
 #[test]
+fn a_peer_that_goes_on_having_our_priority_is_named_once() {
+    let mut trace = Trace::backup();
+    for _ in 0..40 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("same priority"), 0, "members may not be known everywhere yet");
+    for _ in 0..100 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("10.10.10.12 has the same priority 100"), 1);
+}
+
+#[test]
 fn a_low_ttl_and_our_own_address_count_for_nothing() {
     let mut trace = Trace::backup();
     let advert =
