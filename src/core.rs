@@ -193,6 +193,8 @@ pub struct Agent {
     held_before: bool,
     /// Another station announced an address that this host holds.
     contested: Option<([u8; 6], Time)>,
+    /// When another router last advertised the address.
+    rival_at: Option<Time>,
     /// None: not known yet.
     link: Option<Result<(), String>>,
     foreign: Option<String>,
@@ -226,6 +228,7 @@ impl Agent {
             unsent: None,
             held_before: false,
             contested: None,
+            rival_at: None,
             link: None,
             foreign: None,
             refused: None,
@@ -401,6 +404,7 @@ impl Agent {
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
             self.contested = None;
+            self.rival_at = Some(now);
         }
         self.guard.heard(now);
         if self.peers.hear(now, from) {
@@ -430,7 +434,8 @@ impl Agent {
         self.guard.saw(now, address);
         if self.settings.addresses.contains(&address) {
             self.probe.answered(now, mac);
-            if self.router.state() == State::Active {
+            let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= CONTEST);
+            if self.router.state() == State::Active && !rival {
                 self.contested.get_or_insert((mac, now));
             }
         }

@@ -785,6 +785,10 @@ fn a_rival_router_that_loses_is_not_taken_for_a_foreign_station() {
     assert!(trace.count(&Command::Announce) > 0);
     trace.wait(1000);
     assert_eq!((trace.state(), trace.said("is announced by")), (State::Active, 0));
+    trace.hear(12, 1);
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.wait(1000);
+    assert_eq!(trace.said("is announced by"), 0, "in whatever order its packets are read");
 }
 
 #[test]
