@@ -3,6 +3,7 @@
 //! The environment over an optional TOML file, merged as plain texts (`layers`); texts to values
 //! (`values`); what must hold between them (`load`). No fault ends the reading: all are told at once.
 
+mod argv;
 mod describe;
 mod layers;
 mod load;
@@ -102,9 +103,9 @@ pub enum Target {
         /// The whole URL, `http://…` or `https://…`. Its user part is a secret.
         url: String,
     },
-    /// A command: an argument vector, never a shell.
+    /// A program that ends with 0 if all is well. No shell is involved unless it is the program.
     Exec {
-        /// Program and arguments.
+        /// Absolute path of the program, and its arguments; at least the path.
         argv: Vec<String>,
     },
 }

@@ -392,6 +392,10 @@ impl Agent {
             return self.unseen(now, from, "interval", text);
         }
         self.notice_mistakes(from, advert);
+        if advert.priority != 0 {
+            // Whoever announced the address was this router: it is answered, or yielded to.
+            self.contested = None;
+        }
         self.guard.heard(now);
         if self.peers.hear(now, from) {
             self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
@@ -431,7 +435,13 @@ impl Agent {
     pub fn handle_kernel(&mut self, now: Time, answer: &Kernel) {
         self.wake(now);
         match answer {
-            Kernel::Foreign(why) => self.foreign = Some(why.clone()),
+            Kernel::Foreign(why) => {
+                if self.router.state() == State::Fault {
+                    // No change of state will tell it, and a person has to act on it.
+                    self.commands.push_back(Command::Tell(Event::Warning(why.clone())));
+                }
+                self.foreign = Some(why.clone());
+            }
             Kernel::ForeignGone => self.foreign = None,
             Kernel::Failed { adding: true, why } => {
                 self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));
@@ -577,8 +587,8 @@ impl Agent {
 
     /// Why the address must not be claimed just now although nobody is believed to hold it.
     fn no_claim(&self, now: Time, first: bool) -> Option<NoClaim> {
-        let alarming = |why: String| Some(NoClaim { why, alarming: true });
-        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false });
+        let alarming = |why: String| Some(NoClaim { why, alarming: true, deaf: false });
+        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false, deaf: false });
         let window = UNSEEN.max(self.router.master_down());
         if let Some((from, at)) = self.unseen
             && now.saturating_sub(at) < window
@@ -587,7 +597,8 @@ impl Agent {
         }
         if !self.guard.alive_since(self.router.life_wanted_since(now)) {
             let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
-            return alarming(format!("this host seems cut off: no sign of life from {}", asked.join(", ")));
+            let why = format!("this host seems cut off: no sign of life from {}", asked.join(", "));
+            return Some(NoClaim { why, alarming: true, deaf: true });
         }
         if !first {
             return None;

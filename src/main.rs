@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use outrider::config::{self, Config, Faults, Loaded};
 use outrider::run::report::check_config as check_config_report;
-use outrider::run::{Misconfigured, logging};
+use outrider::run::{Misconfigured, logging, privileges, realtime};
 use outrider::status::socket::{self, Order};
 use std::io::Write;
 use std::process::ExitCode;
@@ -81,8 +81,19 @@ fn with_settings(command: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
 }
 
 fn run(loaded: Loaded) -> ExitCode {
-    let _log = logging::init(&loaded.config);
-    for warning in &loaded.warnings {
+    // Before the first thread, the log's: rights belong to threads.
+    let realtime = realtime::enter();
+    let rights = privileges::reduce();
+    let _log = realtime::aside(|| logging::init(&loaded.config));
+    match rights {
+        Ok(rights) => tracing::info!("runs {rights}{realtime}"),
+        Err(error) => {
+            tracing::error!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let state_file = privileges::state_file_warning(loaded.config.state_file.as_deref());
+    for warning in loaded.warnings.iter().chain(&state_file) {
         tracing::warn!("{warning}");
     }
     match outrider::run::run(&loaded) {

@@ -6,6 +6,8 @@
 pub mod logging;
 pub mod outside;
 pub mod place;
+pub mod privileges;
+pub mod realtime;
 pub mod report;
 mod sockets;
 

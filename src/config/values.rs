@@ -1,6 +1,6 @@
 //! Single values: text to type, and what is wrong with it if it is not one.
 
-use super::{Checksum, Lease, LogFormat, Target, Url, Vip};
+use super::{Checksum, Lease, LogFormat, Target, Url, Vip, argv};
 use crate::core::advert::Version;
 use ipnet::Ipv4Net;
 use std::fmt::{self, Debug, Display, Formatter};
@@ -35,8 +35,6 @@ impl Wrong {
 fn wrong<T>(what: impl Into<String>) -> Result<T, Wrong> {
     Err(what.into().into())
 }
-
-const LATER: &str = "is not supported by this version yet";
 
 /// Digits and nothing else: `from_str` of the integers would take a sign as well.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
@@ -360,7 +358,7 @@ impl FromStr for Target {
         match text.split_once(':') {
             Some(("http" | "https", _)) => text.parse().map(|Url(url)| Self::Http { url }),
             Some(("tcp", rest)) => rest.strip_prefix("//").map_or_else(|| wrong("is not a check"), tcp),
-            Some(("exec", _)) => wrong(LATER),
+            Some(("exec", rest)) => argv::split(rest).map(|argv| Self::Exec { argv }),
             _ => wrong("is not a check"),
         }
     }
@@ -397,7 +395,10 @@ impl Display for Target {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Http { url } => f.write_str(&redact(url)),
-            Self::Exec { argv } => write!(f, "exec:{}", argv.join(" ")),
+            Self::Exec { argv } => {
+                let shown: Vec<String> = argv.iter().map(|argument| redact(argument)).collect();
+                write!(f, "exec:{}", argv::join(&shown))
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ pub(super) static TABLE: [Variable; 38] = [
     row("OUTRIDER_CHECKSUM", Value("pseudo-header"), "pseudo-header", "version 3: pseudo-header (keepalived, FRR), or message (RFC 9568)"),
     row("OUTRIDER_MIN_TTL", Value("255"), "255", "lowest TTL an advert may arrive with"),
     row("OUTRIDER_LB", Nothing("all on member hosts"), "stack/service", "stack/service whose published ports are checked"),
-    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; or none").items(Semicolon).secret(),
+    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; exec:/path arg...; or none").items(Semicolon).secret(),
     row("OUTRIDER_CHECK_INTERVAL", Value("1s"), "1s", "pause between two looks at a fit load balancer"),
     row("OUTRIDER_CHECK_TIMEOUT", Value("1s"), "1s", "longest wait for one answer"),
     row("OUTRIDER_CHECK_RISE", Value("2"), "2", "successes in a row that make a host fit"),

@@ -24,7 +24,7 @@ use crate::core::lease::Lease;
 use crate::core::timing;
 use crate::core::{Kernel, Settings, Time};
 use active::Leaving;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ const FIRST_ADVERT: Duration = Duration::from_millis(10);
 const REMOVAL: Duration = Duration::from_secs(1);
 /// The kernel looks for expired addresses this late at worst.
 const EXPIRY_SLACK: Duration = Duration::from_millis(1500);
+/// Rivals that are named, so that forged sources cannot fill the memory and the log.
+const RIVALS_MAX: usize = 32;
 /// A priority 0 is repeated after one and a half intervals: each one restarts a keepalived peer's Skew_Time.
 const REPEAT_NUMERATOR: u32 = 3;
 
@@ -89,6 +91,8 @@ pub struct NoClaim {
     pub why: String,
     /// Whether somebody should look into it.
     pub alarming: bool,
+    /// Whether the silence may be this host's own deafness, so that it has to be measured anew afterwards.
+    pub deaf: bool,
 }
 
 /// The Active this router follows.
@@ -110,6 +114,8 @@ struct Holding {
     lease: Lease,
     announcements: Schedule,
     rival_until: Option<Time>,
+    /// Who claimed the address as well, and was named for it.
+    rivals: BTreeSet<IpAddr>,
     leaving: Option<Leaving>,
 }
 
@@ -256,16 +262,20 @@ impl Router {
                 self.farewell = None;
                 self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
             }
-            (State::Backup, priority) if self.preempts(now, priority) => {}
+            (State::Backup, priority) if self.preempts(now, from, priority) => {}
             (_, _) => self.follow(now, from, advert, out),
         }
     }
 
     /// Whether a lower priority is borne no longer, so that its adverts do not reset the timer.
-    fn preempts(&mut self, now: Time, priority: u8) -> bool {
+    fn preempts(&mut self, now: Time, from: IpAddr, priority: u8) -> bool {
         if !self.settings.preempt || priority >= self.priority {
             self.preempt_at = None;
             return false;
+        }
+        if let Some(followed) = self.followed.as_mut().filter(|followed| followed.from == from) {
+            // What it has now is why it is not followed any more.
+            followed.priority = priority;
         }
         now >= *self.preempt_at.get_or_insert(now + self.settings.preempt_delay)
     }
@@ -317,10 +327,12 @@ impl Router {
             }
             (State::Backup, _, Some(why)) => self.enter(State::Fault, why, out),
             (State::Backup, _, None) => {
-                if self.blocked.is_some() && self.stance.no_claim.is_none() {
+                if self.stance.no_claim.is_none()
+                    && let Some(blocked) = self.blocked.take()
+                {
                     // Others may have been held back by the same cause: go in turn.
-                    self.blocked = None;
-                    self.down_at = self.down_at.max(now + self.skew());
+                    let pause = if blocked.deaf { self.master_down() } else { self.skew() };
+                    self.down_at = self.down_at.max(now + pause);
                 }
             }
             (State::Active, _, _) => self.settle_active(now, out),
@@ -402,6 +414,7 @@ impl Router {
             lease: Lease::new(lease, now),
             announcements: Schedule::new(self.settings.announcements),
             rival_until,
+            rivals: BTreeSet::new(),
             leaving: None,
         };
         let not_after = holding.lease.until();

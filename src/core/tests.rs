@@ -347,7 +347,7 @@ fn active_yields_to_a_higher_priority_without_priority_0() {
     assert_eq!(trace.state(), State::Backup);
     assert_eq!(trace.count(&Command::Remove), 1);
     assert_eq!(trace.said("10.10.10.12 took the address: its priority 101 > ours 100"), 1);
-    assert_eq!(trace.sent(), [0u8; 0]);
+    assert_eq!(trace.sent(), [100], "told of us, the winner announces the address again");
     trace.wait(700);
     assert_eq!(trace.state(), State::Backup, "it follows the winner");
 }
@@ -445,6 +445,15 @@ fn a_foreign_address_is_unfit_until_it_is_gone() {
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::ForeignGone));
     trace.wait(1000);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_foreign_address_is_told_also_to_a_host_that_is_unfit_already() {
+    let mut trace = Trace::backup();
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    assert_eq!(trace.state(), State::Fault);
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Foreign("10.10.10.2 is on eth0".to_owned())));
+    assert_eq!(trace.said("10.10.10.2 is on eth0"), 1);
 }
 
 #[test]
@@ -752,6 +761,16 @@ fn an_address_that_a_foreign_station_announces_is_announced_again() {
 }
 
 #[test]
+fn a_rival_router_that_loses_is_not_taken_for_a_foreign_station() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.hear(12, 1);
+    assert!(trace.count(&Command::Announce) > 0);
+    trace.wait(1000);
+    assert_eq!((trace.state(), trace.said("is announced by")), (State::Active, 0));
+}
+
+#[test]
 fn a_backup_that_has_heard_the_holder_takes_over_without_asking() {
     let mut trace = Trace::backup();
     trace.hear(12, 100);
@@ -888,8 +907,22 @@ fn no_claim_while_cut_off() {
     trace.wait(10_000);
     assert_eq!(trace.state(), State::Backup);
     assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
-    wait_answered(&mut trace, 400);
+    wait_answered(&mut trace, 700);
+    assert_eq!(trace.state(), State::Backup, "a holder gets Master_Down to be heard");
+    wait_answered(&mut trace, 200);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_backup_that_was_cut_off_does_not_claim_before_its_holder_can_be_heard_again() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    trace.wait(10_000);
+    assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
+    wait_answered(&mut trace, 400);
+    trace.hear(12, 100);
+    wait_answered(&mut trace, 600);
+    assert_eq!(trace.state(), State::Backup);
 }
 
 #[test]

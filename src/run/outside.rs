@@ -3,6 +3,7 @@
 //! A large answer of the metadata takes milliseconds to read, a TLS handshake likewise; adverts must not wait
 //! for either.
 
+use super::realtime;
 use crate::config::{Config, Peers};
 use crate::core::Time;
 use crate::health::{self, Checker, Report};
@@ -74,6 +75,7 @@ pub async fn start(config: &Config) -> Result<Outside> {
     std::thread::Builder::new()
         .name("outside".to_owned())
         .spawn(move || {
+            realtime::ordinary();
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return tracing::error!("cannot start the runtime of the checks: {error}"),

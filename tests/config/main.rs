@@ -307,3 +307,17 @@ fn every_variable_is_described() {
         assert!(help.contains(&format!("\n  {name} ")), "{name} is missing in {help}");
     }
 }
+
+#[test]
+fn programs_are_split_into_arguments_and_shown_so_that_they_can_be_read_back() {
+    let written = "exec: /bin/sh -c \"curl -f 'http://u:hunter2@lb/'  | grep ok\" ''; exec:/opt/check";
+    let loaded = load_with(&[("OUTRIDER_CHECK", written)]).unwrap();
+    let CheckSetting::These(targets) = &loaded.config.check else { panic!() };
+    let expected = ["/bin/sh", "-c", "curl -f 'http://u:hunter2@lb/'  | grep ok", ""];
+    assert_eq!(targets[0], Target::Exec { argv: expected.map(str::to_owned).to_vec() });
+    assert_eq!(targets[1].to_string(), "exec:/opt/check");
+    assert_eq!(targets[0].to_string(), "exec:/bin/sh -c \"***@lb/'  | grep ok\" \"\"");
+    assert!(!format!("{loaded:?} {:?}", describe(&loaded)).contains("hunter2"));
+    let again: Target = "exec:/bin/sh -c \"a 'b' c\"".parse().unwrap();
+    assert_eq!(again.to_string(), "exec:/bin/sh -c \"a 'b' c\"");
+}

@@ -182,10 +182,16 @@ fn messages_of_single_values() {
             "http://lb:0/",
             "has no port from 1 to 65535; write for example tcp://127.0.0.1:80",
         ),
+        ("OUTRIDER_CHECK", "exec:", "names no program; write for example exec:/usr/local/bin/check --quick"),
         (
             "OUTRIDER_CHECK",
-            "exec:/bin/check x",
-            "is not supported by this version yet; write for example tcp://127.0.0.1:80",
+            "exec:check x",
+            "does not name its program by an absolute path; write for example exec:/usr/local/bin/check --quick",
+        ),
+        (
+            "OUTRIDER_CHECK",
+            "exec:/bin/check 'x",
+            "has a quote that is not closed; close it (a semicolon ends a check within quotes, too)",
         ),
         ("OUTRIDER_CHECK", ";", "has an empty item; write for example tcp://127.0.0.1:80"),
         ("OUTRIDER_CHECK_INTERVAL", "0s", "is not from 10ms to 1h; write for example 1s"),

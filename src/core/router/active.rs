@@ -1,6 +1,6 @@
 //! The Active: its adverts, its lease, its rivals, and how it leaves.
 
-use super::{Holding, Leave, Router};
+use super::{Holding, Leave, RIVALS_MAX, Router};
 use crate::core::advert::Advert;
 use crate::core::command::Command;
 use crate::core::event::{Event, State};
@@ -77,12 +77,17 @@ impl Router {
             } else {
                 format!("both have priority {ours}, and its address is higher than ours")
             };
+            // The winner may not have heard of us: without this it would not announce the address again, and
+            // whoever took our announcement for true would go on sending here.
+            self.advertise(ours, out);
             self.step_down(now, State::Backup, format!("{from} took the address: {relation}"), out);
             self.follow(now, from, advert, out);
         } else {
-            let text =
-                format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
-            out.push_back(Command::Tell(Event::Warning(text)));
+            if holding.rivals.len() < RIVALS_MAX && holding.rivals.insert(from) {
+                let text =
+                    format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
+                out.push_back(Command::Tell(Event::Warning(text)));
+            }
             // Whoever took its announcement for true must hear ours again.
             holding.announcements.start(now, holding.rival_until);
             self.advertise(ours, out);
@@ -219,7 +224,11 @@ impl Router {
         if holding.confirmed && holding.lease.take_renewal(now) {
             out.push_back(Command::Renew { not_after: holding.lease.until() });
         }
-        out.extend(std::iter::repeat_n(Command::Announce, holding.announcements.take_due(now)));
+        let due = holding.announcements.take_due(now);
+        // From the offer on, an announcement of ours could be heard after the successor's.
+        if !matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. })) {
+            out.extend(std::iter::repeat_n(Command::Announce, due));
+        }
         let priority = match &mut holding.leaving {
             None => own_priority,
             Some(Leaving::Kept { retry_at }) if now < *retry_at => RELUCTANT,
