@@ -283,7 +283,8 @@ impl Agent {
             let names: Vec<_> =
                 members.others.iter().map(|m| format!("{} ({})", m.name, m.address)).collect();
             let others = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-            let was = if before == priority { String::new() } else { format!(", was {before}") };
+            let known = self.router.state() != State::Initialize && before != priority;
+            let was = if known { format!(", was {before}") } else { String::new() };
             self.notice(format!("taking part with {others}; own priority {priority}{was}"));
         }
         self.settle(now);
@@ -669,7 +670,7 @@ impl Agent {
 
     fn unseen(&mut self, now: Time, from: IpAddr, kind: &'static str, text: String) {
         self.unseen = Some((from, now));
-        self.warn(from, kind, text);
+        self.say(from, kind, Event::Alarm(text));
     }
 
     fn notice(&mut self, text: String) {
@@ -678,13 +679,17 @@ impl Agent {
 
     /// Says a thing once for each peer and kind, and counts it.
     fn warn(&mut self, from: IpAddr, kind: &'static str, text: String) {
+        self.say(from, kind, Event::Warning(text));
+    }
+
+    fn say(&mut self, from: IpAddr, kind: &'static str, event: Event) {
         if self.warned.len() >= WARNED_MAX && !self.warned.contains_key(&(from, kind)) {
             return;
         }
         let count = self.warned.entry((from, kind)).or_insert(0);
         *count += 1;
         if *count == 1 {
-            self.commands.push_back(Command::Tell(Event::Warning(text)));
+            self.commands.push_back(Command::Tell(event));
         }
     }
 }

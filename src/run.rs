@@ -565,7 +565,8 @@ impl<'a> Runner<'a> {
             Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
             Event::Detail(text) => tracing::debug!("{vips}: {text}"),
             Event::Notice(text) => info!("{vips}: {text}"),
-            Event::Warning(text) => error!("{vips}: {text}"),
+            Event::Warning(text) => warn!("{vips}: {text}"),
+            Event::Alarm(text) => error!("{vips}: {text}"),
         }
     }
 }

@@ -384,7 +384,7 @@ impl Router {
         if let Some(no_claim) = &self.stance.no_claim {
             if self.blocked.as_ref() != Some(no_claim) {
                 let text = format!("nobody is heard, but there is no claim: {}", no_claim.why);
-                let event = if no_claim.alarming { Event::Warning(text) } else { Event::Notice(text) };
+                let event = if no_claim.alarming { Event::Alarm(text) } else { Event::Notice(text) };
                 out.push_back(Command::Tell(event));
                 self.blocked = Some(no_claim.clone());
             }

@@ -174,7 +174,9 @@ impl Trace {
 
     fn said(&self, part: &str) -> usize {
         let told = self.did.iter().filter(|command| match command {
-            Command::Tell(Event::Notice(text) | Event::Warning(text)) => text.contains(part),
+            Command::Tell(Event::Notice(text) | Event::Warning(text) | Event::Alarm(text)) => {
+                text.contains(part)
+            }
             Command::Tell(Event::Transition { why, .. }) => why.contains(part),
             _ => false,
         });

@@ -205,7 +205,7 @@ impl Router {
                     "no other member took the address, so this host keeps it and tries again every {} s: {why}",
                     RETRY.as_secs()
                 );
-                out.push_back(Command::Tell(Event::Warning(text)));
+                out.push_back(Command::Tell(Event::Alarm(text)));
                 holding.leaving = Some(Leaving::Kept { retry_at: now + RETRY });
                 holding.advert_at = now;
             }
