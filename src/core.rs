@@ -587,8 +587,11 @@ impl Agent {
 
     /// A holder nobody can hear gives up, as its peers have taken over.
     fn give_up_sending(&mut self, now: Time) {
+        // A Backup sends nothing that would show that it can send again.
+        if self.router.state() != State::Active {
+            self.unsent = None;
+        }
         if let Some((since, why)) = &self.unsent
-            && self.router.state() == State::Active
             && now.saturating_sub(*since) > self.router.master_down()
         {
             self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));

@@ -1024,3 +1024,15 @@ fn a_holder_that_cannot_send_for_longer_than_master_down_gives_up() {
     assert_eq!(trace.state(), State::Fault);
     assert_eq!(trace.said("no advert can be sent: EPERM"), 1, "said once");
 }
+
+#[test]
+fn what_could_not_be_sent_long_ago_ends_no_later_claim() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_link(now, Err("the source address is gone".to_owned())));
+    trace.act(|agent, now| agent.handle_sent(now, Err("ENETUNREACH".to_owned())));
+    trace.wait(100);
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    trace.wait(5000);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.said("no advert could be sent"), 0, "{:?}", trace.did);
+}
