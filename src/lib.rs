@@ -15,4 +15,5 @@ pub mod lab;
 pub mod metadata;
 pub mod net;
 pub mod run;
+pub mod status;
 pub mod wire;

@@ -6,6 +6,8 @@
 pub mod logging;
 pub mod outside;
 pub mod place;
+pub mod privileges;
+pub mod realtime;
 pub mod report;
 mod sockets;
 
@@ -13,26 +15,32 @@ use crate::config::{CheckSetting, Config, Lease, Loaded, Peers, Target};
 use crate::core::command::Command;
 use crate::core::event::Event;
 use crate::core::members::Membership;
-use crate::core::{self, Agent, Kernel, Time, timing};
+use crate::core::{self, Agent, Force, Kernel, Time, timing};
 use crate::health::Pace;
 use crate::metadata::{self, Snapshot, Update};
 use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
+use crate::net::link::Link;
 use crate::net::lock::Lock;
+use crate::status::socket::{Order, Request};
 use anyhow::{Context, Result, bail};
 use outside::Outside;
 use place::{NoPlace, Place};
 use sockets::{Meaning, Sockets, understand};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
+const DRAINED: usize = 128;
 
 /// Something in the settings contradicts what was found on this host.
 #[derive(Debug)]
@@ -136,7 +144,7 @@ async fn prepare(config: &Config, outside: &mut Outside, signals: &mut Signals) 
             () = signals.end() => return Ok(None),
             update = outside.updates.recv() => match update {
                 Some(Update::Snapshot { snapshot, read_at }) => {
-                    latest = Some((snapshot, read_at));
+                    latest = Some((*snapshot, read_at));
                     unreachable = false;
                 }
                 Some(Update::Confirmed { read_at }) => {
@@ -186,9 +194,12 @@ struct Runner<'a> {
     kernel: UnboundedReceiver<address::Event>,
     sockets: Option<Sockets>,
     reopen_at: Option<tokio::time::Instant>,
-    link: crate::net::link::Link,
+    /// None: not told yet.
+    link: Option<Link>,
     source_present: bool,
     foreign: BTreeSet<Ipv4Addr>,
+    /// People who wait for a drain to end.
+    draining: Vec<oneshot::Sender<Result<String, String>>>,
     /// Errors that were said and have not ended since.
     said: BTreeSet<String>,
     /// Dies with the process, and the virtual router's claim on this host with it.
@@ -228,6 +239,7 @@ impl<'a> Runner<'a> {
                 min_ttl: config.min_ttl,
                 rise: config.checks.rise,
                 fall: config.checks.fall,
+                guards: config.guards.clone(),
             },
             now,
         );
@@ -254,12 +266,14 @@ impl<'a> Runner<'a> {
             kernel,
             sockets: Some(sockets),
             reopen_at: None,
-            link: crate::net::link::Link::ABSENT,
+            link: None,
             source_present: true,
             foreign: BTreeSet::new(),
+            draining: Vec::new(),
             said: BTreeSet::new(),
             _lock: lock,
         };
+        runner.outside.set_interface(&runner.place.interface);
         runner.set_targets(snapshot.as_ref());
         Ok(runner)
     }
@@ -273,7 +287,6 @@ impl<'a> Runner<'a> {
             alarm.set(Some(self.agent.next_deadline())).context("cannot set the timer")?;
             // Each branch only waits, or takes one item: dropping it loses nothing.
             tokio::select! {
-                biased;
                 received = receive(self.sockets.as_ref()) => match received {
                     Ok(received) => self.hear(&received),
                     Err(error) => self.lose_sockets(&error),
@@ -299,6 +312,10 @@ impl<'a> Runner<'a> {
                     Some(update) => self.update(update),
                     None => bail!("the metadata is not watched any more"),
                 },
+                Some(gateway) = self.outside.gateways.recv() => {
+                    self.agent.handle_gateway(alarm::now(), gateway.map(IpAddr::V4));
+                }
+                Some(request) = self.outside.orders.recv() => self.obey(request),
                 () = wait_until(self.reopen_at) => self.reopen(),
             }
             self.drain();
@@ -308,7 +325,8 @@ impl<'a> Runner<'a> {
 
     /// Adverts that are already here may have ended a silence: they are heard before time is looked at.
     fn drain(&mut self) {
-        while let Some(sockets) = &self.sockets {
+        for _ in 0..DRAINED {
+            let Some(sockets) = &self.sockets else { return };
             match sockets.receiver.try_receive() {
                 Ok(Some(received)) => self.hear(&received),
                 Ok(None) => return,
@@ -323,6 +341,28 @@ impl<'a> Runner<'a> {
             Meaning::Advert(heard) => self.agent.handle_advert(now, &heard),
             Meaning::Rejected { from, why } => self.agent.handle_rejected(now, from, &why),
             Meaning::Nothing => {}
+        }
+    }
+
+    fn obey(&mut self, request: Request) {
+        let force = |force| if force { Force::Yes } else { Force::No };
+        match request.order {
+            Order::Drain { force: forced } => {
+                self.draining.push(request.answer);
+                self.agent.handle_drain(alarm::now(), Some(force(forced)));
+            }
+            Order::Undrain => {
+                self.agent.handle_drain(alarm::now(), None);
+                let _ = request.answer.send(Ok("this host takes part again".to_owned()));
+                self.drained(&Err("undrained meanwhile".to_owned()));
+            }
+        }
+    }
+
+    fn drained(&mut self, result: &Result<(), String>) {
+        let done = result.clone().map(|()| "this host is drained: it does not hold the address".to_owned());
+        for answer in self.draining.drain(..) {
+            let _ = answer.send(done.clone());
         }
     }
 
@@ -389,27 +429,34 @@ impl<'a> Runner<'a> {
                 Kernel::ForeignGone
             }
             address::Event::Link(link) => {
-                let (before, again) = (self.link.index, link.up && !self.link.up);
-                self.link = link;
-                if link.index != before && before.is_some() || again && self.sockets.is_none() {
+                let before = self.link.replace(link);
+                let another =
+                    before.is_some_and(|before| before.index.is_some() && before.index != link.index);
+                if another || link.up && self.sockets.is_none() {
                     self.reopen();
                 }
-                return self.agent.handle_link(now, self.link_state());
+                return self.tell_link();
             }
             address::Event::Source { present } => {
                 self.source_present = present;
-                return self.agent.handle_link(now, self.link_state());
+                return self.tell_link();
             }
         };
         self.agent.handle_kernel(now, &kernel);
     }
 
-    /// Whether adverts can pass.
-    fn link_state(&self) -> Result<(), String> {
+    /// Tells the core whether adverts can pass, once that is known.
+    fn tell_link(&mut self) {
+        if let Some(link) = self.link {
+            self.agent.handle_link(alarm::now(), self.link_state(link));
+        }
+    }
+
+    fn link_state(&self, link: Link) -> Result<(), String> {
         let interface = &self.place.interface;
-        if self.link.index.is_none() {
+        if link.index.is_none() {
             Err(format!("the interface {interface} is gone"))
-        } else if !self.link.up && self.config.track_link {
+        } else if !link.up && self.config.track_link {
             Err(format!("the link of {interface} is down"))
         } else if !self.source_present {
             Err(format!("the source address {} is not on this host", self.place.source))
@@ -424,7 +471,7 @@ impl<'a> Runner<'a> {
         tracing::debug!("sockets on {}: {error}", self.place.interface);
         self.sockets = None;
         self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
-        self.agent.handle_link(alarm::now(), self.link_state());
+        self.tell_link();
     }
 
     fn reopen(&mut self) {
@@ -432,7 +479,7 @@ impl<'a> Runner<'a> {
             Ok(sockets) => {
                 self.sockets = Some(sockets);
                 self.reopen_at = None;
-                self.agent.handle_link(alarm::now(), self.link_state());
+                self.tell_link();
             }
             Err(error) => {
                 tracing::debug!("{error:#}");
@@ -453,6 +500,9 @@ impl<'a> Runner<'a> {
                 Command::Remove => self.addresses.remove(),
                 Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
                 Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
+                Command::Ask(targets) => self.ask(&targets),
+                Command::Peers(peers) => self.outside.set_peers(peers),
+                Command::Drained(result) => self.drained(&result),
                 Command::Reread => self.outside.nudge.notify_one(),
                 Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),
                 Command::Hurry(false) => self.outside.checker.set_pace(Pace::Normal),
@@ -463,10 +513,26 @@ impl<'a> Runner<'a> {
         false
     }
 
-    fn advertise(&mut self, priority: u8, to: &[std::net::IpAddr]) {
+    fn advertise(&mut self, priority: u8, to: &[IpAddr]) {
         let Some(sockets) = &self.sockets else { return };
-        for error in sockets.advertise(self.config, self.place.source, priority, to) {
-            self.say(error);
+        let errors = sockets.advertise(self.config, self.place.source, priority, to);
+        let sent = match errors.first() {
+            Some(error) if errors.len() >= to.len() => Err(error.clone()),
+            _ => Ok(()),
+        };
+        self.agent.handle_sent(alarm::now(), sent);
+        errors.into_iter().for_each(|error| self.say(error));
+    }
+
+    fn ask(&mut self, targets: &[IpAddr]) {
+        let Some(sockets) = &self.sockets else { return };
+        for target in targets {
+            // No answer to a question that could not be asked: that is what the question is about.
+            if let IpAddr::V4(target) = *target
+                && let Err(error) = sockets.announcer.ask(self.place.source, target)
+            {
+                tracing::debug!("cannot ask {target} by ARP: {error}");
+            }
         }
     }
 
@@ -497,8 +563,10 @@ impl<'a> Runner<'a> {
         let vips = vips.join(", ");
         match event {
             Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
+            Event::Detail(text) => tracing::debug!("{vips}: {text}"),
             Event::Notice(text) => info!("{vips}: {text}"),
-            Event::Warning(text) => error!("{vips}: {text}"),
+            Event::Warning(text) => warn!("{vips}: {text}"),
+            Event::Alarm(text) => error!("{vips}: {text}"),
         }
     }
 }

@@ -40,6 +40,7 @@ fn settings(me: u8) -> Settings {
         min_ttl: 255,
         rise: 2,
         fall: 2,
+        guards: guard::Guards::Off,
     }
 }
 
@@ -173,7 +174,9 @@ impl Trace {
 
     fn said(&self, part: &str) -> usize {
         let told = self.did.iter().filter(|command| match command {
-            Command::Tell(Event::Notice(text) | Event::Warning(text)) => text.contains(part),
+            Command::Tell(Event::Notice(text) | Event::Warning(text) | Event::Alarm(text)) => {
+                text.contains(part)
+            }
             Command::Tell(Event::Transition { why, .. }) => why.contains(part),
             _ => false,
         });
@@ -346,7 +349,7 @@ fn active_yields_to_a_higher_priority_without_priority_0() {
     assert_eq!(trace.state(), State::Backup);
     assert_eq!(trace.count(&Command::Remove), 1);
     assert_eq!(trace.said("10.10.10.12 took the address: its priority 101 > ours 100"), 1);
-    assert_eq!(trace.sent(), [0u8; 0]);
+    assert_eq!(trace.sent(), [100], "told of us, the winner announces the address again");
     trace.wait(700);
     assert_eq!(trace.state(), State::Backup, "it follows the winner");
 }
@@ -444,6 +447,15 @@ fn a_foreign_address_is_unfit_until_it_is_gone() {
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::ForeignGone));
     trace.wait(1000);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_foreign_address_is_told_also_to_a_host_that_is_unfit_already() {
+    let mut trace = Trace::backup();
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    assert_eq!(trace.state(), State::Fault);
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Foreign("10.10.10.2 is on eth0".to_owned())));
+    assert_eq!(trace.said("10.10.10.2 is on eth0"), 1);
 }
 
 #[test]
@@ -732,6 +744,35 @@ fn a_first_claim_is_held_back_while_another_station_answers_for_the_address() {
 }
 
 #[test]
+fn an_address_that_a_foreign_station_announces_is_announced_again() {
+    let mut trace = Trace::active();
+    trace.wait(5000);
+    trace.did.clear();
+    for _ in 0..3 {
+        trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+        trace.wait(1);
+    }
+    trace.wait(200);
+    assert_eq!(trace.count(&Command::Announce), 5, "{:?}", trace.did);
+    assert_eq!(trace.said("is announced by 02:00:00:00:00:09"), 1);
+    let mut taken = Trace::active();
+    taken.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+    taken.hear(12, 101);
+    taken.wait(300);
+    assert_eq!((taken.count(&Command::Announce), taken.said("is announced by")), (0, 0), "it was the taker");
+}
+
+#[test]
+fn a_rival_router_that_loses_is_not_taken_for_a_foreign_station() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.hear(12, 1);
+    assert!(trace.count(&Command::Announce) > 0);
+    trace.wait(1000);
+    assert_eq!((trace.state(), trace.said("is announced by")), (State::Active, 0));
+}
+
+#[test]
 fn a_backup_that_has_heard_the_holder_takes_over_without_asking() {
     let mut trace = Trace::backup();
     trace.hear(12, 100);
@@ -786,4 +827,181 @@ fn derived_priorities_follow_the_rank() {
     }
     priorities.sort_unstable();
     assert_eq!(priorities, [222, 238, 254]);
+}
+
+// Drain.
+
+fn drained(trace: &Trace) -> Vec<Result<(), ()>> {
+    let answers = trace.did.iter().filter_map(|command| match command {
+        Command::Drained(answer) => Some(answer.clone().map_err(|_| ())),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_drained_active_hands_over_and_claims_no_more_until_it_is_undrained() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    assert!(drained(&trace).is_empty(), "not before it is done");
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![Ok(())]));
+    trace.wait(10_000);
+    assert_eq!(trace.state(), State::Fault);
+    trace.act(|agent, now| agent.handle_drain(now, None));
+    trace.wait(1000);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn the_last_host_that_can_serve_refuses_to_drain_and_lets_go_when_forced() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.wait(1000);
+    assert_eq!((trace.state(), drained(&trace)), (State::Active, vec![Err(())]));
+    trace.wait(10_000);
+    assert_eq!(drained(&trace).len(), 1, "answered once");
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::Yes)));
+    trace.wait(1000);
+    assert_eq!((trace.state(), drained(&trace).pop()), (State::Fault, Some(Ok(()))));
+}
+
+#[test]
+fn a_drained_backup_takes_no_part() {
+    let mut trace = Trace::backup();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    assert_eq!(drained(&trace), [Ok(())]);
+    trace.wait(10_000);
+    assert_eq!(trace.state(), State::Fault);
+}
+
+// Isolation.
+
+fn guarded() -> Settings {
+    Settings { guards: guard::Guards::Auto, ..settings(11) }
+}
+
+/// Lets time pass while the gateway answers whatever it is asked.
+fn wait_answered(trace: &mut Trace, millis: u32) {
+    for _ in 0..millis {
+        trace.did.clear();
+        trace.wait(1);
+        if trace
+            .did
+            .iter()
+            .any(|command| matches!(command, Command::Ask(targets) if targets.contains(&ip(1))))
+        {
+            trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
+        }
+    }
+}
+
+fn behind_gateway() -> Trace {
+    let mut trace = Trace::with(guarded(), &[12]);
+    trace.act(|agent, now| agent.handle_gateway(now, Some(ip(1))));
+    trace
+}
+
+#[test]
+fn no_claim_while_cut_off() {
+    let mut trace = behind_gateway();
+    trace.wait(10_000);
+    assert_eq!(trace.state(), State::Backup);
+    assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
+    wait_answered(&mut trace, 700);
+    assert_eq!(trace.state(), State::Backup, "a holder gets Master_Down to be heard");
+    wait_answered(&mut trace, 200);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_backup_that_was_cut_off_does_not_claim_before_its_holder_can_be_heard_again() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    trace.wait(10_000);
+    assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
+    wait_answered(&mut trace, 400);
+    trace.hear(12, 100);
+    wait_answered(&mut trace, 600);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn a_sign_of_life_from_before_the_silence_proves_nothing() {
+    let mut trace = behind_gateway();
+    for _ in 0..10 {
+        trace.hear(12, 100);
+        wait_answered(&mut trace, 200);
+    }
+    trace.hear(12, 100);
+    trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
+    trace.wait(2000);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn watching_loses_no_time_when_the_holder_dies() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    wait_answered(&mut trace, 721);
+    assert_eq!(trace.state(), State::Backup);
+    wait_answered(&mut trace, 1);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_holder_that_was_cut_off_yields_to_whom_it_finds_whatever_the_priorities() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.sent().into_iter().filter(|priority| *priority != 100).count(), 0);
+    trace.wait(1000);
+    trace.sent();
+    trace.wait(1000);
+    assert!(trace.sent().iter().all(|priority| *priority == 1), "whoever took over must win");
+    trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn nothing_is_asked_and_nothing_spins_without_a_link() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 1000);
+    trace.act(|agent, now| agent.handle_link(now, Err("eth0 has no carrier".to_owned())));
+    trace.did.clear();
+    trace.wait(10_000);
+    assert!(!trace.did.iter().any(|command| matches!(command, Command::Ask(_))));
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_holder_that_was_not_cut_off_stays() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 3000);
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Active);
+}
+
+// Sending fails.
+
+#[test]
+fn a_holder_that_cannot_send_for_longer_than_master_down_gives_up() {
+    let mut trace = Trace::active();
+    for _ in 0..7 {
+        trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+        trace.wait(100);
+    }
+    trace.act(|agent, now| agent.handle_sent(now, Ok(())));
+    trace.wait(1000);
+    assert_eq!(trace.state(), State::Active, "one that left is enough");
+    for _ in 0..10 {
+        trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+        trace.wait(100);
+    }
+    assert_eq!(trace.state(), State::Fault);
+    assert_eq!(trace.said("no advert can be sent: EPERM"), 1, "said once");
 }

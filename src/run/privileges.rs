@@ -1,0 +1,110 @@
+//! What the process may do, once it has started: send, receive and change addresses, as nobody.
+//!
+//! Capabilities belong to threads: all of this happens before the first one is started.
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, Gid, Uid, access, geteuid, setgroups, setresgid, setresuid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+};
+use std::path::Path;
+
+/// User and group that root becomes: nobody's.
+const NOBODY: u32 = 65534;
+
+const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
+const CHANGE_USER: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
+
+/// Gives up everything but NET_ADMIN and NET_RAW, for good. Returns what was kept, in words that follow "runs".
+///
+/// Root becomes nobody, where that is allowed; else it stays user 0, whose files are still root's.
+///
+/// # Errors
+/// A capability is missing, with the remedy; or the kernel refuses to take one.
+pub fn reduce() -> Result<String> {
+    let held = capabilities(None).context("cannot read the capabilities")?;
+    if let Some(missing) = missing(held.permitted) {
+        bail!(missing);
+    }
+    // Needs SETPCAP, which few containers have; no_new_privs makes up for it.
+    for bit in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        if !NEEDED.contains(capability) && capability_is_in_bounding_set(capability).unwrap_or(false) {
+            let _ = remove_capability_from_bounding_set(capability);
+        }
+    }
+    let stays = match geteuid().is_root() {
+        true => give_up_root(held.effective).err(),
+        false => None,
+    };
+    let none = CapabilitySet::empty();
+    let kept = CapabilitySets { effective: NEEDED, permitted: NEEDED, inheritable: none };
+    set_capabilities(None, kept).context("cannot give up capabilities")?;
+    // Kernels before 4.3 have no ambient set; in the others it went with the inheritable one.
+    let _ = clear_ambient_capability_set();
+    set_no_new_privs(true).context("cannot set no_new_privs")?;
+    Ok(match stays {
+        None => format!("as user {} with {}", geteuid(), names(NEEDED)),
+        Some(why) => format!("as root with no capability but {} ({why})", names(NEEDED)),
+    })
+}
+
+/// Becomes nobody, and keeps the capabilities that are permitted. Else why not: nothing is lost then.
+fn give_up_root(effective: CapabilitySet) -> Result<(), String> {
+    let missing = CHANGE_USER.difference(effective);
+    if !missing.is_empty() {
+        return Err(format!("to become user {NOBODY} it needs {} as well", names(missing)));
+    }
+    // A user namespace may know no user but root, and then mostly forbids setgroups.
+    let why = |errno: Errno| match errno {
+        Errno::EINVAL | Errno::EPERM => format!("there is no user {NOBODY} in this user namespace"),
+        errno => format!("it cannot become user {NOBODY}: {errno}"),
+    };
+    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    set_keep_capabilities(true).map_err(|error| why(Errno::from_raw(error.raw_os_error())))?;
+    setgroups(&[]).map_err(why)?;
+    setresgid(group, group, group).map_err(why)?;
+    setresuid(user, user, user).map_err(why)
+}
+
+/// What to tell if something that is needed is not among these.
+fn missing(permitted: CapabilitySet) -> Option<String> {
+    let missing = NEEDED.difference(permitted);
+    if missing.is_empty() {
+        return None;
+    }
+    let (names, user) = (names(missing), geteuid());
+    let is = if missing == NEEDED { "capabilities" } else { "capability" };
+    let are = if missing == NEEDED { "are" } else { "is" };
+    // Docker gives capabilities to root alone: the line may be there already.
+    let granted = !user.is_root() && bits(missing).all(|bit| capability_is_in_bounding_set(bit) == Ok(true));
+    let remedy = match granted {
+        true => format!(
+            "user {user} did not get what root would get: leave out \"user:\" in the compose file (root is \
+             given up at once), or let systemd give it (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)"
+        ),
+        false => "add \"cap_add: [NET_ADMIN, NET_RAW]\" to the service in the compose file".to_owned(),
+    };
+    Some(format!("the {is} {names} {are} missing: {remedy}"))
+}
+
+fn names(set: CapabilitySet) -> String {
+    let names: Vec<&str> = set.iter_names().map(|(name, _)| name).collect();
+    names.join(" and ")
+}
+
+fn bits(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
+    set.iter_names().map(|(_, bit)| bit)
+}
+
+/// Warns if the directory of the state file cannot be written by the user that is left.
+pub fn state_file_warning(path: Option<&Path>) -> Option<String> {
+    let directory = path?.parent()?;
+    let denied = access(directory, AccessFlags::W_OK | AccessFlags::X_OK) == Err(Errno::EACCES);
+    let (user, directory) = (geteuid(), directory.display());
+    denied.then(|| {
+        format!("OUTRIDER_STATE_FILE: user {user} cannot write to {directory}; run: chown {user} {directory}")
+    })
+}
