@@ -95,7 +95,7 @@ impl World {
     pub fn announce(&mut self, h: usize) {
         for station in (0..=self.plan.hosts).filter(|station| *station != h) {
             for way in self.ways(h, station).into_iter().flatten() {
-                self.after(way, Happening::Claim { to: station, of: h });
+                self.after(way, Happening::Claim { to: station, of: h, vip: true });
             }
         }
     }
@@ -104,34 +104,52 @@ impl World {
     pub fn probe(&mut self, h: usize) {
         for station in (0..self.plan.hosts).filter(|station| *station != h) {
             for way in self.ways(h, station).into_iter().flatten() {
-                self.after(way, Happening::Question { to: station, by: h });
+                self.after(way, Happening::Question { to: station, by: h, vip: true });
             }
         }
     }
 
-    /// A question for the address has come to a kernel.
-    pub fn question(&mut self, h: usize, by: usize) {
-        if self.hosts[h].kernel.has() {
-            for way in self.ways(h, by).into_iter().flatten() {
-                self.after(way, Happening::Claim { to: by, of: h });
+    /// Are these there? Kernels answer this, too, and the gateway does.
+    pub fn ask_for_life(&mut self, h: usize, targets: &[IpAddr]) {
+        for target in targets {
+            let station = (0..=self.plan.hosts).find(|station| self.address(*station) == *target);
+            if let Some(station) = station {
+                for way in self.ways(h, station).into_iter().flatten() {
+                    self.after(way, Happening::Question { to: station, by: h, vip: false });
+                }
             }
         }
     }
 
-    /// A station hears who has the address.
-    pub fn claim(&mut self, to: usize, of: usize) {
+    /// The address of a station; the client's is the gateway's.
+    pub fn address(&self, station: usize) -> IpAddr {
+        self.hosts.get(station).map_or(self.gateway, |host| host.member.address)
+    }
+
+    /// A question, for the virtual address or for the station's own, has come to a kernel.
+    pub fn question(&mut self, station: usize, by: usize, vip: bool) {
+        if !vip || self.hosts[station].kernel.has() {
+            for way in self.ways(station, by).into_iter().flatten() {
+                self.after(way, Happening::Claim { to: by, of: station, vip });
+            }
+        }
+    }
+
+    /// A station hears who has an address.
+    pub fn claim(&mut self, to: usize, of: usize, vip: bool) {
         if to == self.plan.hosts {
             self.neighbour = Some(of);
             return;
         }
-        let mac = self.hosts[of].mac;
+        let mac = self.hosts.get(of).map_or([2; 6], |host| host.mac);
+        let claim = (if vip { self.vip } else { self.address(of) }, mac);
         let plugged = self.hosts[to].unplugged == 0;
         // A burst is one thing to be told: what is there already says the same.
         if let Some(process) = &mut self.hosts[to].process
-            && process.claims.back() != Some(&mac)
+            && process.claims.back() != Some(&claim)
             && plugged
         {
-            process.claims.push_back(mac);
+            process.claims.push_back(claim);
             self.poke(to);
         }
     }
@@ -141,7 +159,7 @@ impl World {
         let client = self.plan.hosts;
         for station in 0..client {
             for way in self.ways(client, station).into_iter().flatten() {
-                self.after(way, Happening::Question { to: station, by: client });
+                self.after(way, Happening::Question { to: station, by: client, vip: true });
             }
         }
         let next = self.random.between(20_000, 1_500_000);

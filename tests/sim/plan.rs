@@ -4,6 +4,7 @@
 //! time, most of what could be checked is excused by something else.
 
 use crate::random::Random;
+use outrider::core::guard::Guards;
 use outrider::core::advert::Version;
 
 /// Microseconds since the simulation began.
@@ -28,6 +29,10 @@ pub struct Plan {
     /// With a list: this host's leaves out that one.
     pub omission: Option<(usize, usize)>,
     pub handover_limit: Micros,
+    /// `Auto` or `Off`.
+    pub guards: Guards,
+    /// The client is the default gateway as well.
+    pub gateway: bool,
     pub net: Net,
     /// When each agent starts first.
     pub boot: Vec<Micros>,
@@ -99,9 +104,13 @@ pub enum What {
     Label(usize),
     /// The metadata service of this host does not answer.
     NoMetadata(usize),
+    /// A person drains the host, and takes it back into service at the end.
+    Drain { host: usize, force: bool },
+    /// No advert of this host can be sent, and it is told so.
+    Mute(usize),
 }
 
-const FAMILIES: usize = 13;
+const FAMILIES: usize = 15;
 
 impl Plan {
     pub fn draw(seed: u64) -> Plan {
@@ -146,6 +155,8 @@ impl Plan {
             metadata,
             omission,
             handover_limit: 5 * SECOND,
+            guards: if r.percent(80) { Guards::Auto } else { Guards::Off },
+            gateway: r.percent(60),
             net,
             boot,
             clocks,
@@ -216,7 +227,9 @@ impl Plan {
                 _ => What::Deletion(host),
             },
             11 => What::Label(host),
-            _ => What::NoMetadata(host),
+            12 => What::NoMetadata(host),
+            13 => What::Drain { host, force: r.percent(30) },
+            _ => What::Mute(host),
         }
     }
 

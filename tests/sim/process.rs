@@ -1,7 +1,6 @@
 //! The agent's process: the loop of `src/run.rs`, with its order of things.
 //!
-//! What has arrived is looked at in the order of the `select!` there (adverts, the timer, the kernel's news,
-//! the checks', the signal, ARP, the metadata's news); then adverts that are here, then the timer; then all
+//! Of what is ready, one thing is taken, whichever; then the adverts that are here, then the timer; then all
 //! commands are carried out in order.
 
 use crate::kernel::{Request, Thread};
@@ -12,7 +11,8 @@ use crate::world::{Happening, World};
 use outrider::core::command::Command;
 use outrider::core::event::{Event, State};
 use outrider::core::members::Membership;
-use outrider::core::{Heard, Kernel, Outcome, Time};
+use outrider::core::{Force, Heard, Kernel, Outcome, Time};
+use std::net::IpAddr;
 use std::collections::VecDeque;
 
 /// What other threads tell the main one about the address and its interface.
@@ -51,11 +51,13 @@ pub struct Process {
     /// When its timer rings (it is late by a little), and for which deadline.
     alarm: Option<(Micros, Time)>,
     pub adverts: VecDeque<Arrived>,
-    pub claims: VecDeque<[u8; 6]>,
+    pub claims: VecDeque<(IpAddr, [u8; 6])>,
     pub told: VecDeque<Told>,
     pub reports: VecDeque<Outcome>,
     pub updates: VecDeque<Update>,
     pub terminate: bool,
+    pub orders: VecDeque<Option<Force>>,
+    pub gateway: Option<Option<IpAddr>>,
     pub thread: Thread,
     pub checker: Checker,
     pub watcher: Watcher,
@@ -77,6 +79,8 @@ impl Process {
             reports: VecDeque::new(),
             updates: VecDeque::new(),
             terminate: false,
+            orders: VecDeque::new(),
+            gateway: None,
             thread: Thread::new(),
             checker: Checker::default(),
             watcher: Watcher::default(),
@@ -91,8 +95,10 @@ enum Picked {
     Told(Told),
     Report(Outcome),
     Terminate,
-    Claim([u8; 6]),
+    Claim(IpAddr, [u8; 6]),
     Update(Update),
+    Order(Option<Force>),
+    Gateway(Option<IpAddr>),
 }
 
 impl World {
@@ -144,38 +150,43 @@ impl World {
         }
     }
 
-    /// The first of what is ready.
+    /// One of what is ready, whichever.
     fn pick(&mut self, h: usize) -> Option<Picked> {
         let now = self.now;
         let process = self.hosts[h].process.as_mut()?;
-        if process.subject.adverts_first()
-            && let Some(arrived) = process.adverts.pop_front()
-        {
-            return Some(Picked::Advert(arrived));
-        }
         // As a timer is set anew before each wait, one for a deadline that has moved never rings.
         let deadline = process.subject.next_deadline();
         let rings = process.alarm.is_some_and(|(at, of)| of == deadline && at <= now);
-        if rings {
-            process.alarm = None;
-            return Some(Picked::Timer);
+        let ready = [
+            !process.adverts.is_empty(),
+            rings,
+            !process.told.is_empty(),
+            !process.reports.is_empty(),
+            process.terminate,
+            !process.claims.is_empty(),
+            !process.updates.is_empty(),
+            !process.orders.is_empty(),
+            process.gateway.is_some(),
+        ];
+        let count = ready.iter().filter(|ready| **ready).count();
+        let chosen = if count > 1 { self.random.index(count) } else { 0 };
+        match (0..ready.len()).filter(|source| ready[*source]).nth(chosen)? {
+            0 => process.adverts.pop_front().map(Picked::Advert),
+            1 => {
+                process.alarm = None;
+                Some(Picked::Timer)
+            }
+            2 => process.told.pop_front().map(Picked::Told),
+            3 => process.reports.pop_front().map(Picked::Report),
+            4 => {
+                process.terminate = false;
+                Some(Picked::Terminate)
+            }
+            5 => process.claims.pop_front().map(|(address, mac)| Picked::Claim(address, mac)),
+            6 => process.updates.pop_front().map(Picked::Update),
+            7 => process.orders.pop_front().map(Picked::Order),
+            _ => process.gateway.take().map(Picked::Gateway),
         }
-        if let Some(told) = process.told.pop_front() {
-            return Some(Picked::Told(told));
-        }
-        if let Some(outcome) = process.reports.pop_front() {
-            return Some(Picked::Report(outcome));
-        }
-        if std::mem::take(&mut process.terminate) {
-            return Some(Picked::Terminate);
-        }
-        if let Some(mac) = process.claims.pop_front() {
-            return Some(Picked::Claim(mac));
-        }
-        if let Some(update) = process.updates.pop_front() {
-            return Some(Picked::Update(update));
-        }
-        process.adverts.pop_front().map(Picked::Advert)
     }
 
     fn wait(&mut self, h: usize) {
@@ -210,10 +221,9 @@ impl World {
             }
             Picked::Report(outcome) => self.tell(h, Input::Health(&outcome)),
             Picked::Terminate => self.tell(h, Input::Shutdown),
-            Picked::Claim(mac) => {
-                let address = self.vip;
-                self.tell(h, Input::Arp(address, mac));
-            }
+            Picked::Claim(address, mac) => self.tell(h, Input::Arp(address, mac)),
+            Picked::Order(drain) => self.tell(h, Input::Drain(drain)),
+            Picked::Gateway(gateway) => self.tell(h, Input::Gateway(gateway)),
             Picked::Update(update) => self.update(h, update),
         }
         let first = self.hosts[h].process.as_ref().is_some_and(|process| process.subject.adverts_first());
@@ -263,18 +273,31 @@ impl World {
     }
 
     fn carry_out(&mut self, h: usize, command: Command) {
+        let clock = self.clock(h);
         self.watch_command(h, &command);
         if !matches!(command, Command::Tell(_)) {
             self.fruitful(h);
             self.say(|| format!("lb{h}: {command:?}"));
         }
         match command {
-            Command::Advertise { priority, to } => self.advertise(h, priority, &to),
+            Command::Advertise { priority, to } => {
+                let sent = if self.hosts[h].mute == 0 {
+                    self.advertise(h, priority, &to);
+                    Ok(())
+                } else {
+                    Err("operation not permitted".to_owned())
+                };
+                // No turn: it only takes note.
+                if let Some(process) = &mut self.hosts[h].process {
+                    process.subject.tell(clock, Input::Sent(sent));
+                }
+            }
             Command::Add { not_after } => self.request(h, Request::Add { not_after }),
             Command::Renew { not_after } => self.request(h, Request::Renew { not_after }),
             Command::Remove => self.request(h, Request::Remove),
             Command::Announce => self.announce(h),
             Command::Probe => self.probe(h),
+            Command::Ask(targets) => self.ask_for_life(h, &targets),
             Command::Reread => self.reread(h),
             Command::Hurry(hurry) => self.hurry(h, hurry),
             Command::Tell(event) => {
@@ -282,10 +305,13 @@ impl World {
                     Event::Transition { from, to, why } => {
                         self.say(|| format!("lb{h}: {from} -> {to}: {why}"));
                     }
-                    Event::Notice(text) | Event::Warning(text) => self.say(|| format!("lb{h}: {text}")),
+                    Event::Detail(text) | Event::Notice(text) | Event::Warning(text) | Event::Alarm(text) => {
+                        self.say(|| format!("lb{h}: {text}"));
+                    }
                 }
                 return;
             }
+            Command::Peers(_) | Command::Drained(_) => return,
             Command::Exit => return self.exit(h),
         }
         // A process is stopped between any two commands, rarely; here on demand.

@@ -9,6 +9,7 @@ use crate::outside::{Balancer, EAGER};
 use crate::plan::{MS, Micros, SECOND};
 use crate::watch::{Following, Planned, Property};
 use crate::world::World;
+use outrider::core::guard::Guards;
 use outrider::core::event::State;
 
 /// Processing, see above.
@@ -63,7 +64,7 @@ impl World {
                 if let Some(since) = self.two_holders_since(one, other) {
                     let both_leave = [one, other].iter().all(|h| {
                         let seen = &self.watch.seen[*h];
-                        seen.stopping || !seen.member
+                        seen.stopping || seen.drained || !seen.member
                     });
                     let limit = if both_leave { self.plan.handover_limit + SECOND } else { 0 };
                     let bound = self.plan.interval + 2 * self.plan.net.longest() + OVERLAP + SLACK + limit;
@@ -125,9 +126,11 @@ impl World {
         let Some(process) = &self.hosts[h].process else { return };
         let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
         let serves = host.balancer() == Balancer::Serves && host.unplugged == 0 && host.kernel.refuses == 0;
-        if host.paused > 0 || !serves || seen.stopping || !seen.member || !self.has_company(h) {
+        let leaves = seen.stopping || seen.drained || !seen.member;
+        if host.paused > 0 || !serves || leaves || host.mute > 0 {
             return;
         }
+        let Some(company) = self.company_since(h) else { return };
         let priority = process.subject.priority();
         let (master_down, skew) = (self.plan.master_down(priority), self.plan.skew(priority));
         let locked = host.kernel.locked_until;
@@ -135,10 +138,11 @@ impl World {
         // Who asked while the kernel was locked learns at the end of the lease that it was in vain.
         let locked = if locked > 0 { locked + self.plan.lease() } else { 0 };
         let refused = if seen.refused_until > 0 { seen.refused_until + REFUSAL } else { 0 };
-        let mut ready = vacant.max(asleep).max(locked).max(refused).max(seen.member_since);
+        let mut ready = vacant.max(asleep).max(locked).max(refused).max(seen.member_since).max(seen.undrained);
+        ready = ready.max(company);
         ready = ready.max(if seen.balancer_since > 0 { seen.balancer_since + FIT } else { 0 });
         let resigned = seen.following.and_then(|following| following.resigned);
-        let in_order = resigned.filter(|at| *at > asleep && *at > seen.accepted);
+        let in_order = resigned.filter(|at| *at > asleep && *at > seen.accepted && *at > company);
         let mut bound = match in_order {
             Some(resigned) => ready.max(resigned) + skew,
             None => ready.max(seen.accepted) + master_down,
@@ -153,9 +157,26 @@ impl World {
         }
     }
 
-    /// Whether anybody and this host reach each other.
-    fn has_company(&self, h: usize) -> bool {
-        (0..self.plan.hosts).any(|other| other != h && self.reaches(h, other) && self.reaches(other, h))
+    /// Since when a guard's sign of life can be had: a question is due each half interval, 50 to 300 ms.
+    fn company_since(&self, h: usize) -> Option<Micros> {
+        let peers = self.listed(h);
+        let wanted = self.plan.guards == Guards::Auto && (self.plan.gateway || peers.len() > 1);
+        if !wanted {
+            return Some(0);
+        }
+        let gateway = self.plan.gateway.then_some(self.plan.hosts);
+        let since = peers.into_iter().chain(gateway).filter_map(|guard| self.mutual_since(h, guard)).min()?;
+        let pause = (self.plan.interval / 2).clamp(50 * MS, 300 * MS);
+        Some(if since > 0 { since + pause + 2 * self.plan.net.longest() } else { 0 })
+    }
+
+    /// The other members by what the host was told.
+    fn listed(&self, h: usize) -> Vec<usize> {
+        let members = self.members(h, self.watch.seen[h].version);
+        let listed = |other: &usize| {
+            members.others.iter().any(|member| member.address == self.hosts[*other].member.address)
+        };
+        (0..self.plan.hosts).filter(listed).collect()
     }
 
     /// A dead load balancer ends the held connection (3 ms here) and is looked at (5 ms); without a held
@@ -175,7 +196,12 @@ impl World {
         };
         let balancer = balancer.map(|bound| seen.balancer_since.max(awake) + bound);
         let link = seen.unplugged_since.map(|since| since.max(awake));
-        if let Some(bound) = balancer.into_iter().chain(link).min()
+        // It finds out with its next advert, and bears it for Master_Down.
+        let mute = seen.mute_since.filter(|_| !self.listed(h).is_empty()).map(|since| {
+            let awake = since.max(awake).max(self.watch.seen[h].tenure.map_or(0, |tenure| tenure.since));
+            awake + self.plan.master_down(1) + 2 * self.plan.interval
+        });
+        if let Some(bound) = balancer.into_iter().chain(link).chain(mute).min()
             && self.now > bound + SLACK
         {
             self.violated(Property::Unfit, format!("lb{h} is unfit and holds the address"));
@@ -337,7 +363,8 @@ impl World {
             });
             let labelled = self.labels.last().is_some_and(|labels| labels & (1 << h) != 0);
             let heard = self.mutual_since(h, leaver).is_some_and(|since| self.now > since + long);
-            host.running() && fit && follows && heard && labelled && seen.member && !seen.stopping
+            let stays = labelled && seen.member && !seen.stopping && !seen.drained;
+            host.running() && fit && follows && heard && stays
         };
         if (0..self.plan.hosts).any(|h| h != leaver && able(h)) {
             self.watch.planned.push(Planned { leaver, since: self.now, done: None });

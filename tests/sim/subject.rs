@@ -6,7 +6,7 @@
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::Membership;
-use outrider::core::{Agent, Heard, Kernel, Outcome, Settings, Time};
+use outrider::core::{Agent, Force, Heard, Kernel, Outcome, Settings, Time};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub enum Mutation {
     GoneIgnored,
     /// A request that was too late counts as done.
     LateIsFine,
+    /// Adverts that cannot be sent count as sent.
+    SendsBlindly,
 }
 
 /// What the agent is told.
@@ -62,6 +64,9 @@ pub enum Input<'a> {
     Advert(Heard),
     Arp(IpAddr, [u8; 6]),
     Kernel(Kernel),
+    Gateway(Option<IpAddr>),
+    Sent(Result<(), String>),
+    Drain(Option<Force>),
     Shutdown,
     Timeout,
 }
@@ -157,6 +162,10 @@ impl Subject {
                 self.vouched = now;
                 self.agent.handle_kernel(now, &answer);
             }
+            Input::Gateway(gateway) => self.agent.handle_gateway(now, gateway),
+            Input::Sent(_) if self.mutation == Some(Mutation::SendsBlindly) => {}
+            Input::Sent(sent) => self.agent.handle_sent(now, sent),
+            Input::Drain(drain) => self.agent.handle_drain(now, drain),
             Input::Shutdown => self.shutdown(now),
             Input::Timeout => self.agent.handle_timeout(now),
         }

@@ -100,6 +100,10 @@ pub struct Seen {
     pub version: u64,
     /// It was told to end.
     pub stopping: bool,
+    /// A person drains it, and since when one does not.
+    pub drained: bool,
+    pub undrained: Micros,
+    pub mute_since: Option<Micros>,
     pub refused_until: Micros,
     /// When somebody else, or time, took the address from its kernel.
     pub lost: Option<Micros>,
@@ -172,12 +176,14 @@ impl World {
         let now = self.now;
         let seen = &mut self.watch.seen[h];
         let (refused_until, unplugged_since) = (seen.refused_until, seen.unplugged_since);
+        let mute_since = seen.mute_since;
         let (plugged_since, balancer_since) = (seen.plugged_since, seen.balancer_since);
         *seen = Seen {
             started: now,
             last_turn: now,
             refused_until,
             unplugged_since,
+            mute_since,
             plugged_since,
             balancer_since,
             ..Seen::default()
@@ -204,7 +210,8 @@ impl World {
             What::Balancers { .. } | What::Unplugged(_) | What::Label(_) | What::NoMetadata(_) => false,
             What::Pause { .. } | What::PauseInThread(_) => true,
             What::Cut { .. } | What::Loss(_) | What::Slow(_) => true,
-            What::Contention(_) | What::Refusal(_) | What::Deletion(_) => true,
+            What::Contention(_) | What::Refusal(_) | What::Deletion(_) | What::Mute(_) => true,
+            What::Drain { .. } => false,
         };
         if trouble {
             let troubles = &mut self.watch.troubles;
@@ -230,6 +237,18 @@ impl World {
                 self.watch.seen[*h].plugged_since = now;
             }
             What::Refusal(h) => self.watch.seen[*h].refused_until = now,
+            What::Mute(h) => {
+                self.watch.seen[*h].refused_until = now;
+                let again = self.watch.seen[*h].mute_since.filter(|_| begins);
+                self.watch.seen[*h].mute_since = begins.then_some(again.unwrap_or(now));
+            }
+            What::Drain { host, .. } => {
+                if begins {
+                    self.plan_hand_over(*host);
+                }
+                self.watch.seen[*host].drained = begins && self.hosts[*host].process.is_some();
+                self.watch.seen[*host].undrained = now;
+            }
             What::Deletion(h) => self.watch.seen[*h].lost = Some(now),
             _ => {}
         }
@@ -288,6 +307,7 @@ impl World {
     /// Before an advert is handed in.
     pub fn watch_hearing(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let seen = &mut self.watch.seen[h];
+        seen.heard_any = true;
         if priority == 0
             && let Some(following) = &mut seen.following
             && following.from == from
@@ -302,7 +322,6 @@ impl World {
         let own = self.hosts[h].process.as_ref().map_or(0, |process| process.subject.priority());
         let ignored = self.plan.preempt && priority < own;
         let seen = &mut self.watch.seen[h];
-        seen.heard_any = true;
         if priority > 0 && !active {
             seen.accepted = at;
             if !ignored {

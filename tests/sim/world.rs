@@ -10,7 +10,7 @@ use crate::subject::{CHECK, Input, Mutation, Subject};
 use crate::watch::{Property, Violation, Watch};
 use outrider::core::announce::Announcements;
 use outrider::core::members::Member;
-use outrider::core::{Settings, Time};
+use outrider::core::{Force, Settings, Time};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
@@ -27,8 +27,9 @@ pub enum Happening {
     Looked { host: usize, epoch: u32, look: u64 },
     Metadata { host: usize, epoch: u32, round: u64 },
     Advert { to: usize, arrived: Arrived },
-    Claim { to: usize, of: usize },
-    Question { to: usize, by: usize },
+    Claim { to: usize, of: usize, vip: bool },
+    Question { to: usize, by: usize, vip: bool },
+    Gateway { host: usize, epoch: u32 },
     Ask,
     FaultBegins { fault: usize },
     FaultEnds { fault: usize },
@@ -78,6 +79,7 @@ pub struct Host {
     pub dead_balancer: u32,
     pub hung_balancer: u32,
     pub no_metadata: u32,
+    pub mute: u32,
     /// Pauses that are to begin after so many commands, one after the other.
     pub pause_after: Vec<u32>,
     pub pause_in_thread: u32,
@@ -109,6 +111,7 @@ pub struct World {
     queue: BinaryHeap<Entry>,
     pub hosts: Vec<Host>,
     pub vip: IpAddr,
+    pub gateway: IpAddr,
     pub obstacles: Obstacles,
     /// Who the client believes to have the address.
     pub neighbour: Option<usize>,
@@ -143,6 +146,7 @@ impl World {
                 dead_balancer: 0,
                 hung_balancer: 0,
                 no_metadata: 0,
+                mute: 0,
                 pause_after: Vec::new(),
                 pause_in_thread: 0,
                 pauses: Vec::new(),
@@ -159,6 +163,7 @@ impl World {
             order: 0,
             queue: BinaryHeap::new(),
             vip: address(2),
+            gateway: address(1),
             neighbour: None,
             violation: None,
             only,
@@ -243,8 +248,9 @@ impl World {
                 self.metadata(host, round);
             }
             Happening::Advert { to, arrived } if self.hosts[to].unplugged == 0 => self.receive(to, arrived),
-            Happening::Claim { to, of } => self.claim(to, of),
-            Happening::Question { to, by } => self.question(to, by),
+            Happening::Claim { to, of, vip } => self.claim(to, of, vip),
+            Happening::Question { to, by, vip } => self.question(to, by, vip),
+            Happening::Gateway { host, epoch } if self.current(host, epoch) => self.find_gateway(host),
             Happening::Ask => self.ask(),
             Happening::FaultBegins { fault } => self.fault(fault, true),
             Happening::FaultEnds { fault } => self.fault(fault, false),
@@ -278,6 +284,7 @@ impl World {
             min_ttl: 255,
             rise: 2,
             fall: 2,
+            guards: plan.guards.clone(),
         };
         let clock = self.clock(h);
         let subject = Subject::new(settings, self.mutation, clock);
@@ -297,7 +304,17 @@ impl World {
         self.start_checks(h);
         self.schedule_metadata(h, 20 * SECOND);
         self.poke_thread(h);
+        let found = self.random.between(100, 5 * MS);
+        self.after(found, Happening::Gateway { host: h, epoch: self.hosts[h].epoch });
         self.run(h);
+    }
+
+    fn find_gateway(&mut self, h: usize) {
+        let gateway = self.plan.gateway.then_some(self.gateway);
+        if let Some(process) = &mut self.hosts[h].process {
+            process.gateway = Some(gateway);
+            self.poke(h);
+        }
     }
 
     pub fn end_process(&mut self, h: usize, how: &str) {
@@ -418,6 +435,14 @@ impl World {
                 for h in 0..self.plan.hosts {
                     let seen = self.random.between(50 * MS, 3 * SECOND);
                     self.schedule_metadata(h, seen);
+                }
+            }
+            What::Mute(h) => count(&mut self.hosts[h].mute),
+            What::Drain { host, force } => {
+                if let Some(process) = &mut self.hosts[host].process {
+                    let force = if force { Force::Yes } else { Force::No };
+                    process.orders.push_back(begins.then_some(force));
+                    self.poke(host);
                 }
             }
             What::NoMetadata(h) => {
