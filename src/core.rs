@@ -3,9 +3,10 @@
 //! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as [`Command`]s.
 //!
 //! The contract of [`Agent`]: call a `handle_…` method for whatever happened, with a time that never goes
-//! backwards; then carry out what [`Agent::next_command`] returns, in order, until it returns none; then wait
-//! until [`Agent::next_deadline`] and call [`Agent::handle_timeout`]. A spurious call does nothing. After a
-//! wait, adverts that have arrived meanwhile are handed in before the timeout: they may have ended a silence.
+//! backwards; hand in the adverts that have arrived as well, since they may have ended a silence; then call
+//! [`Agent::handle_timeout`], which alone acts on time; then carry out what [`Agent::next_command`] returns, in
+//! order, until it returns none; then wait until [`Agent::next_deadline`], or for the next thing to happen. A
+//! spurious call does nothing.
 
 pub mod advert;
 pub mod announce;
@@ -468,6 +469,9 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
+        self.defend(now);
+        self.router.timeout(now, &mut self.commands);
+        self.settle(now);
     }
 
     /// Notices a sleep before anything else is looked at.
@@ -507,8 +511,6 @@ impl Agent {
                 break;
             }
         }
-        self.defend(now);
-        self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);

@@ -93,6 +93,7 @@ impl Trace {
 
     fn act(&mut self, act: impl FnOnce(&mut Agent, Time)) {
         act(&mut self.agent, self.now);
+        self.agent.handle_timeout(self.now);
         self.drain();
     }
 
@@ -232,6 +233,20 @@ fn backup_claims_when_master_down_ends_in_the_order_add_announce_advertise() {
     expected.push(Command::Advertise { priority: 100, to: vec![ip(12)] });
     assert_eq!(deeds, expected);
     assert_eq!(trace.said("nothing heard from 10.10.10.12 for 721 ms"), 1, "{:?}", trace.did);
+}
+
+#[test]
+fn a_silence_does_not_end_before_the_adverts_that_have_arrived_are_handed_in() {
+    let mut trace = Trace::backup();
+    trace.hear(12, 50);
+    // Stopped for a while, shorter than Master_Down; adverts wait in the socket, a check's result in a channel.
+    trace.wait(300);
+    trace.sleep(450);
+    let now = trace.now;
+    trace.agent.handle_health(now, "lb", &Outcome::Pass);
+    assert_eq!(trace.agent.state(), State::Backup);
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Backup);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! time, most of what could be checked is excused by something else.
 
 use crate::random::Random;
-use outrider::core::guard::Guards;
 use outrider::core::advert::Version;
+use outrider::core::guard::Guards;
 
 /// Microseconds since the simulation began.
 pub type Micros = u64;

@@ -12,8 +12,8 @@ use outrider::core::command::Command;
 use outrider::core::event::{Event, State};
 use outrider::core::members::Membership;
 use outrider::core::{Force, Heard, Kernel, Outcome, Time};
-use std::net::IpAddr;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// What other threads tell the main one about the address and its interface.
 #[derive(Clone, Debug)]

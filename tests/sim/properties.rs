@@ -9,8 +9,8 @@ use crate::outside::{Balancer, EAGER};
 use crate::plan::{MS, Micros, SECOND};
 use crate::watch::{Following, Planned, Property};
 use crate::world::World;
-use outrider::core::guard::Guards;
 use outrider::core::event::State;
+use outrider::core::guard::Guards;
 
 /// Processing, see above.
 const SLACK: Micros = 3 * MS;
@@ -138,7 +138,8 @@ impl World {
         // Who asked while the kernel was locked learns at the end of the lease that it was in vain.
         let locked = if locked > 0 { locked + self.plan.lease() } else { 0 };
         let refused = if seen.refused_until > 0 { seen.refused_until + REFUSAL } else { 0 };
-        let mut ready = vacant.max(asleep).max(locked).max(refused).max(seen.member_since).max(seen.undrained);
+        let mut ready =
+            vacant.max(asleep).max(locked).max(refused).max(seen.member_since).max(seen.undrained);
         ready = ready.max(company);
         ready = ready.max(if seen.balancer_since > 0 { seen.balancer_since + FIT } else { 0 });
         let resigned = seen.following.and_then(|following| following.resigned);
