@@ -538,6 +538,16 @@ fn an_agent_that_slept_past_master_down_touches_nothing_and_rejoins() {
 }
 
 #[test]
+fn a_priority_0_that_waited_while_the_agent_slept_proves_nothing() {
+    let mut trace = Trace::active();
+    trace.sleep(10_000);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Backup);
+    trace.wait(721);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
 fn a_backup_that_slept_does_not_take_its_own_deafness_for_silence() {
     let mut trace = Trace::backup();
     trace.hear(12, 100);
