@@ -512,6 +512,24 @@ fn a_renewal_that_is_acknowledged_too_late_makes_it_step_down_silently() {
 }
 
 #[test]
+fn past_the_end_of_its_lease_a_router_says_nothing_whatever_comes_first() {
+    // At 300 ms Master_Down is 1082 ms: a sleep of as much as that is not noticed as one.
+    let deeds: [fn(&mut Trace); 4] = [
+        |trace| trace.hear(12, 200),
+        |trace| trace.hear(12, 50),
+        |trace| trace.health(&Outcome::Dead("refused".to_owned())),
+        |trace| trace.act(Agent::handle_shutdown),
+    ];
+    for deed in deeds {
+        let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+        trace.sleep(1050);
+        deed(&mut trace);
+        assert_ne!(trace.state(), State::Active);
+        assert_eq!((trace.count(&Command::Remove), trace.sent()), (1, vec![]));
+    }
+}
+
+#[test]
 fn a_kernel_that_does_not_answer_ends_the_lease() {
     let mut trace = Trace::active();
     trace.kernel = false;

@@ -141,6 +141,13 @@ impl Router {
         }
     }
 
+    /// Past the end of its lease a router is not Active any more, and says nothing.
+    pub(super) fn check_lease(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now)) {
+            self.too_late(now, out);
+        }
+    }
+
     /// The kernel may have dropped the address already: act as if it had.
     fn too_late(&mut self, now: Time, out: &mut VecDeque<Command>) {
         let why = "the address could not be renewed before its lease ended".to_owned();
