@@ -593,8 +593,10 @@ fn a_slow_kernel_does_not_keep_the_claim_from_being_advertised() {
     trace.wait(735);
     assert_eq!(trace.sent(), [100]);
     let sent = trace.now;
+    trace.hear(12, 50);
+    assert_eq!(trace.count(&Command::Announce), 0, "never announced before it is there");
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
-    assert_eq!(trace.count(&Command::Announce), 5, "never announced before it is there");
+    assert_eq!(trace.count(&Command::Announce), 5);
 }
 
 // Hand-over.

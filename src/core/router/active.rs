@@ -88,8 +88,10 @@ impl Router {
                     format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
                 out.push_back(Command::Tell(Event::Warning(text)));
             }
-            // Whoever took its announcement for true must hear ours again.
-            holding.announcements.start(now, holding.rival_until);
+            // Whoever took its announcement for true must hear ours again, once the address is here.
+            if holding.confirmed {
+                holding.announcements.start(now, holding.rival_until);
+            }
             self.advertise(ours, out);
             self.timeout_active(now, out);
         }
