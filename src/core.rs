@@ -527,8 +527,7 @@ impl Agent {
 
     fn stance(&self, now: Time, first: bool) -> Stance {
         let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
-        let refused =
-            || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
+        let refused = || self.refused.as_ref().map(|(why, _)| why.clone());
         let link = self.link.as_ref().and_then(|link| link.clone().err());
         let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
@@ -579,8 +578,11 @@ impl Agent {
 
     /// A holder nobody can hear gives up, as its peers have taken over.
     fn give_up_sending(&mut self, now: Time) {
+        if self.router.state() != State::Active {
+            // An earlier time as Active does not count against the next one.
+            self.unsent = None;
+        }
         if let Some((since, why)) = &self.unsent
-            && self.router.state() == State::Active
             && now.saturating_sub(*since) > self.router.master_down()
         {
             self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));

@@ -1049,4 +1049,9 @@ fn a_holder_that_cannot_send_for_longer_than_master_down_gives_up() {
     }
     assert_eq!(trace.state(), State::Fault);
     assert_eq!(trace.said("no advert can be sent: EPERM"), 1, "said once");
+    assert_eq!(trace.said("kernel refused"), 0);
+    // So was the priority 0, which says nothing of the next time as Active.
+    trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+    trace.wait(6500);
+    assert_eq!(trace.state(), State::Active);
 }
