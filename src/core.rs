@@ -246,8 +246,11 @@ impl Agent {
         self.router.priority()
     }
 
-    /// What is to be done next.
-    pub fn next_command(&mut self) -> Option<Command> {
+    /// What is to be done next, at `now`: what was decided before a sleep is not done after it.
+    pub fn next_command(&mut self, now: Time) -> Option<Command> {
+        if self.has_slept(now) {
+            self.wake(now);
+        }
         self.commands.pop_front()
     }
 
@@ -474,10 +477,15 @@ impl Agent {
         self.settle(now);
     }
 
+    fn has_slept(&self, now: Time) -> bool {
+        now.saturating_sub(self.turn) > self.router.master_down()
+    }
+
     /// Notices a sleep before anything else is looked at.
     fn wake(&mut self, now: Time) {
-        let gap = now.saturating_sub(self.turn);
-        if gap > self.router.master_down() {
+        if self.has_slept(now) {
+            let gap = now.saturating_sub(self.turn);
+            self.commands.retain(|command| !command.is_for_an_active());
             self.router.slept(now, gap, &mut self.commands);
         }
         self.turn = now;

@@ -98,7 +98,7 @@ impl Trace {
     }
 
     fn drain(&mut self) {
-        while let Some(command) = self.agent.next_command() {
+        while let Some(command) = self.agent.next_command(self.now) {
             self.did.push(command.clone());
             if !self.kernel {
                 continue;
@@ -553,6 +553,21 @@ fn an_agent_that_slept_past_master_down_touches_nothing_and_rejoins() {
     assert_eq!(trace.sent(), [0u8; 0]);
     trace.wait(721);
     assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn what_was_decided_before_a_sleep_is_not_done_after_it() {
+    let mut trace = Trace::active();
+    let now = trace.now + 250 * MS;
+    trace.agent.handle_timeout(now);
+    trace.agent.handle_kernel(now, &Kernel::Gone);
+    // Stopped before, or while, it carries that out.
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(now + 800 * MS) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
 }
 
 #[test]

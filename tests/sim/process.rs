@@ -138,7 +138,11 @@ impl World {
         while self.hosts[h].paused == 0 {
             let clock = self.clock(h);
             let Some(process) = &mut self.hosts[h].process else { return };
-            if let Some(command) = process.subject.next_command(clock) {
+            let before = process.subject.state();
+            let command = process.subject.next_command(clock);
+            let after = process.subject.state();
+            self.watch_turn(h, before, after);
+            if let Some(command) = command {
                 self.carry_out(h, command);
                 continue;
             }

@@ -293,12 +293,8 @@ impl World {
     /// Announcements and adverts: not after the lease, not after a sleep, and not because they were decided on
     /// before a sleep.
     pub fn judge_touch(&mut self, h: usize, what: &str) {
-        let Some(process) = &self.hosts[h].process else { return };
-        let master_down = self.plan.master_down(process.subject.priority());
         let seen = &self.watch.seen[h];
-        let slept =
-            seen.tenure.is_some_and(|tenure| tenure.slept) || self.now > seen.last_turn + master_down + 1;
-        if slept {
+        if seen.tenure.is_some_and(|tenure| tenure.slept) || seen.woke == Some(self.now) {
             self.violated(Property::Fence, format!("lb{h} {what} after it slept"));
         }
         self.judge_lease(h, what);

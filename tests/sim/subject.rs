@@ -114,9 +114,11 @@ impl Subject {
         self.mutation != Some(Mutation::TimeoutsFirst)
     }
 
-    pub fn next_command(&mut self, _now: Time) -> Option<Command> {
+    pub fn next_command(&mut self, now: Time) -> Option<Command> {
+        self.before(now);
+        self.turn = now;
         loop {
-            let command = self.agent.next_command()?;
+            let command = self.agent.next_command(now)?;
             let dropped = match (self.mutation, &command) {
                 (Some(Mutation::NeverAnnounces), Command::Announce)
                 | (Some(Mutation::NeverRemoves), Command::Remove)

@@ -79,6 +79,8 @@ pub struct Seen {
     pub started: Micros,
     pub resumed: Micros,
     pub last_turn: Micros,
+    /// When it noticed, or should have, that it had slept past its Master_Down.
+    pub woke: Option<Micros>,
     pub tenure: Option<Tenure>,
     /// When the last request that counts was sent: the lease is over a lease later.
     pub lease_base: Micros,
@@ -338,10 +340,11 @@ impl World {
         let seen = &mut self.watch.seen[h];
         let gap = now - seen.last_turn;
         seen.last_turn = now;
-        if gap > master_down + 1
-            && let Some(tenure) = &mut seen.tenure
-        {
-            tenure.slept = true;
+        if gap > master_down + 1 {
+            seen.woke = Some(now);
+            if let Some(tenure) = &mut seen.tenure {
+                tenure.slept = true;
+            }
         }
         if before == after {
             return;
