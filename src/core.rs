@@ -3,9 +3,10 @@
 //! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as [`Command`]s.
 //!
 //! The contract of [`Agent`]: call a `handle_…` method for whatever happened, with a time that never goes
-//! backwards; then carry out what [`Agent::next_command`] returns, in order, until it returns none; then wait
-//! until [`Agent::next_deadline`] and call [`Agent::handle_timeout`]. A spurious call does nothing. After a
-//! wait, adverts that have arrived meanwhile are handed in before the timeout: they may have ended a silence.
+//! backwards; hand in the adverts that have arrived as well, since they may have ended a silence; then call
+//! [`Agent::handle_timeout`], which alone acts on time; then carry out what [`Agent::next_command`] returns, in
+//! order, until it returns none; then wait until [`Agent::next_deadline`], or for the next thing to happen. A
+//! spurious call does nothing.
 
 pub mod advert;
 pub mod announce;
@@ -253,8 +254,11 @@ impl Agent {
         self.router.priority()
     }
 
-    /// What is to be done next.
-    pub fn next_command(&mut self) -> Option<Command> {
+    /// What is to be done next, at `now`: what was decided before a sleep is not done after it.
+    pub fn next_command(&mut self, now: Time) -> Option<Command> {
+        if self.has_slept(now) {
+            self.wake(now);
+        }
         self.commands.pop_front()
     }
 
@@ -478,12 +482,20 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
+        self.defend(now);
+        self.router.timeout(now, &mut self.commands);
+        self.settle(now);
+    }
+
+    fn has_slept(&self, now: Time) -> bool {
+        now.saturating_sub(self.turn) > self.router.master_down()
     }
 
     /// Notices a sleep before anything else is looked at.
     fn wake(&mut self, now: Time) {
-        let gap = now.saturating_sub(self.turn);
-        if gap > self.router.master_down() {
+        if self.has_slept(now) {
+            let gap = now.saturating_sub(self.turn);
+            self.commands.retain(|command| !command.is_for_an_active());
             self.router.slept(now, gap, &mut self.commands);
         }
         self.turn = now;
@@ -517,8 +529,6 @@ impl Agent {
                 break;
             }
         }
-        self.defend(now);
-        self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
@@ -535,8 +545,7 @@ impl Agent {
 
     fn stance(&self, now: Time, first: bool) -> Stance {
         let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
-        let refused =
-            || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
+        let refused = || self.refused.as_ref().map(|(why, _)| why.clone());
         let link = self.link.as_ref().and_then(|link| link.clone().err());
         let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {

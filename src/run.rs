@@ -491,7 +491,7 @@ impl<'a> Runner<'a> {
 
     /// Carries out what the core wants. Tells whether the process is to end.
     fn carry_out(&mut self) -> bool {
-        while let Some(command) = self.agent.next_command() {
+        while let Some(command) = self.agent.next_command(alarm::now()) {
             let no_limit = Time::MAX;
             match command {
                 Command::Advertise { priority, to } => self.advertise(priority, &to),

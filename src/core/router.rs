@@ -252,10 +252,12 @@ impl Router {
         successor: bool,
         out: &mut VecDeque<Command>,
     ) {
+        self.check_lease(now, out);
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
-            (_, 0) if self.followed.is_some_and(|followed| followed.from != from) => {}
+            // Whose it was to give up is not known: somebody else may have it by now.
+            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
             (_, 0) => {
                 self.followed = None;
                 self.vacated = Some(format!("{from} gave the address up"));
@@ -306,6 +308,7 @@ impl Router {
     /// Brings the state in line with what the rest of the core says.
     pub fn settle(&mut self, now: Time, stance: Stance, out: &mut VecDeque<Command>) {
         self.stance = stance;
+        self.check_lease(now, out);
         let leave = self.stance.leave.as_ref().map(Leave::why);
         let hindrance = self.stance.unfit.clone().or(leave);
         match (self.state, self.stance.absent, hindrance) {
