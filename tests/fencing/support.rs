@@ -113,6 +113,7 @@ impl Site {
     pub async fn start_agents(&mut self, holder: usize, variables: &[(&str, &str)]) -> Result<()> {
         self.start_agent(holder, variables).await?;
         ensure!(self.lab.wait_for_holder(SOON).await? == holder, "another host has the address");
+        self.agent(holder).wait_for_line("Backup -> Active", SOON).await?;
         for other in (0..self.agents.len()).filter(|host| *host != holder) {
             self.start_agent(other, variables).await?;
             self.wait_for_backup(other).await?;
@@ -297,6 +298,11 @@ impl Drop for Site {
         }
         println!("{:8.3} the end", self.start.elapsed().as_secs_f64());
     }
+}
+
+/// Whether this is the machine's root, and not one of a user namespace, who has no other user and no control groups.
+pub fn is_real_root() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").unwrap().contains("4294967295")
 }
 
 /// How many lines of an agent contain this.
