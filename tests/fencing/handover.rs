@@ -12,6 +12,13 @@ const AFTER: Duration = Duration::from_millis(20);
 /// Time stamps of frames and of netlink's notifications come from different places.
 const BLUR: Duration = Duration::from_millis(1);
 
+/// Two hosts, of which the first holds the address, and 1,000 requests a second.
+async fn under_load() -> Result<Site> {
+    let mut site = Site::with_agents(2, 0, &[]).await?;
+    site.double_the_load().await?;
+    Ok(site)
+}
+
 /// Host 0 has just been made to leave; host 1 takes over.
 async fn without_a_gap(site: &Site, since: Instant) -> Result<()> {
     let taken = site.wait_for_change(1, true, since).await?;
@@ -49,7 +56,7 @@ async fn without_a_gap(site: &Site, since: Instant) -> Result<()> {
 
 #[tokio::test]
 async fn at_sigterm() -> Result<()> {
-    let site = Site::with_agents(2, 0, &[]).await?;
+    let site = under_load().await?;
     let since = Instant::now();
     site.agent(0).signal(Signal::SIGTERM)?;
     without_a_gap(&site, since).await?;
@@ -60,7 +67,7 @@ async fn at_sigterm() -> Result<()> {
 
 #[tokio::test]
 async fn at_a_drain() -> Result<()> {
-    let site = Site::with_agents(2, 0, &[]).await?;
+    let site = under_load().await?;
     let since = Instant::now();
     let drained = site.command(0, &["drain"]).await?;
     ensure!(drained.code == Some(0), "{}", drained.error);
@@ -70,7 +77,7 @@ async fn at_a_drain() -> Result<()> {
 
 #[tokio::test]
 async fn at_a_loss_of_membership() -> Result<()> {
-    let site = Site::with_agents(2, 0, &[]).await?;
+    let site = under_load().await?;
     let since = Instant::now();
     let host = site.host(0);
     let mut entry = metadata::Host::new(host.uuid(), host.name(), &host.address().to_string());

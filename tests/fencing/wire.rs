@@ -284,7 +284,7 @@ fn understand(frame: &[u8], there: bool) -> Option<What> {
 }
 
 fn is_vip(message: &AddressMessage) -> bool {
-    message.attributes.iter().any(|attribute| *attribute == AddressAttribute::Local(IpAddr::V4(VIP)))
+    message.attributes.contains(&AddressAttribute::Local(IpAddr::V4(VIP)))
 }
 
 /// A packet socket that sees ARP and protocol 112 on one interface, both ways; and the interface's number.
