@@ -573,6 +573,8 @@ impl Agent {
                     .to_owned(),
             ),
             State::Active => return,
+            // The kernel has still to take it away.
+            _ if !self.router.is_clear() => return,
             State::Initialize | State::Backup | State::Fault => Ok(()),
         };
         self.drain = Drain::Yes { force, answered: true };

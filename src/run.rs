@@ -359,7 +359,11 @@ impl<'a> Runner<'a> {
     /// Tells the core whether adverts can pass, once that is known.
     fn tell_link(&mut self) {
         if let Some(link) = self.link {
-            self.agent.handle_link(alarm::now(), self.link_state(link));
+            let state = self.link_state(link);
+            if state.is_ok() {
+                self.outside.look_around();
+            }
+            self.agent.handle_link(alarm::now(), state);
         }
     }
 

@@ -947,6 +947,18 @@ fn the_last_host_that_can_serve_refuses_to_drain_and_lets_go_when_forced() {
 }
 
 #[test]
+fn a_drain_is_done_when_the_kernel_has_removed_the_address() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.kernel = false;
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![]));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Removed));
+    assert_eq!(drained(&trace), [Ok(())]);
+}
+
+#[test]
 fn a_drained_backup_takes_no_part() {
     let mut trace = Trace::backup();
     trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));

@@ -1,9 +1,9 @@
 //! Planned hand-overs: no moment without a holder, and none with two but the overlap.
 
 use crate::support::{INTERVAL, OVERLAP, SOON, Site};
-use crate::wire::What;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use outrider::lab::client::Outcome;
 use outrider::lab::metadata;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 const AFTER: Duration = Duration::from_millis(20);
 /// Time stamps of frames and of netlink's notifications come from different places.
 const BLUR: Duration = Duration::from_millis(1);
-/// Requests that were begun with one host and ended with another: these connections cannot be saved.
-const IN_THE_MIDDLE: usize = 2;
+
+/// Two hosts, of which the first holds the address, and 1,000 requests a second.
+async fn under_load() -> Result<Site> {
+    let mut site = Site::with_agents(2, 0, &[]).await?;
+    site.double_the_load().await?;
+    Ok(site)
+}
 
 /// Host 0 has just been made to leave; host 1 takes over.
 async fn without_a_gap(site: &Site, since: Instant) -> Result<()> {
@@ -20,11 +25,11 @@ async fn without_a_gap(site: &Site, since: Instant) -> Result<()> {
     let lost = site.wait_for_loss(0, since).await?;
     site.lab.client().wait_for_answer_by("lb2", SOON).await?;
 
+    let (answered, _) = site.wire.first_advert(1, since, |priority| priority > 0).await?;
     let offers = site.wire.adverts(0, since).into_iter().filter(|(_, priority)| *priority == 0);
     let offers: Vec<Instant> = offers.map(|(at, _)| at).collect();
     let (first_offer, last_offer) = (offers.first().context("no offer")?, offers.last().context("none")?);
-    let (answered, priority) = *site.wire.adverts(1, since).first().context("no advert of the successor")?;
-    ensure!(priority > 0 && answered > *first_offer && taken > *first_offer);
+    ensure!(answered > *first_offer && taken > *first_offer, "taken before it was given");
     ensure!(*last_offer <= answered + AFTER, "an offer after the successor was there");
     // Each priority 0 restarts a keepalived peer's Skew_Time.
     for pair in offers.windows(2) {
@@ -35,8 +40,14 @@ async fn without_a_gap(site: &Site, since: Instant) -> Result<()> {
     ensure!(kept < AFTER + OVERLAP, "the leaver stayed for {kept:?}");
     site.assert_held(1, since, OVERLAP, Duration::ZERO).await?;
 
-    let lost = site.lost(since).await?;
-    ensure!(lost.len() <= IN_THE_MIDDLE, "{lost:?}");
+    // A connection that was begun with one host and goes on with the other, which knows nothing of it, cannot be
+    // saved. There is no other loss.
+    let moved = *site.wire.announcements(1, since).first().context("no announcement")?;
+    let (middle, lost): (Vec<_>, Vec<_>) = site.lost(since).await?.into_iter().partition(|request| {
+        matches!(request.outcome, Outcome::Lost(at) if request.sent <= moved + BLUR && at + BLUR >= moved)
+    });
+    println!("{} requests were lost in the middle of the hand-over", middle.len());
+    ensure!(lost.is_empty(), "clients were told at {moved:?}: {lost:?}");
     // Nothing comes after it.
     let after = site.wire.adverts(0, since).into_iter().filter(|(at, _)| *at > answered + AFTER * 2);
     ensure!(after.count() == 0, "the leaver went on");
@@ -45,7 +56,7 @@ async fn without_a_gap(site: &Site, since: Instant) -> Result<()> {
 
 #[tokio::test]
 async fn at_sigterm() -> Result<()> {
-    let site = Site::with_agents(2, 0, &[]).await?;
+    let site = under_load().await?;
     let since = Instant::now();
     site.agent(0).signal(Signal::SIGTERM)?;
     without_a_gap(&site, since).await?;
@@ -56,7 +67,7 @@ async fn at_sigterm() -> Result<()> {
 
 #[tokio::test]
 async fn at_a_drain() -> Result<()> {
-    let site = Site::with_agents(2, 0, &[]).await?;
+    let site = under_load().await?;
     let since = Instant::now();
     let drained = site.command(0, &["drain"]).await?;
     ensure!(drained.code == Some(0), "{}", drained.error);
@@ -66,7 +77,7 @@ async fn at_a_drain() -> Result<()> {
 
 #[tokio::test]
 async fn at_a_loss_of_membership() -> Result<()> {
-    let site = Site::with_agents(2, 0, &[]).await?;
+    let site = under_load().await?;
     let since = Instant::now();
     let host = site.host(0);
     let mut entry = metadata::Host::new(host.uuid(), host.name(), &host.address().to_string());
@@ -85,8 +96,7 @@ async fn a_dead_load_balancer_lets_go_at_once() -> Result<()> {
     let since = Instant::now();
     site.balancer(0).kill9()?;
     let lost = site.wait_for_loss(0, since).await?;
-    let offers = site.wire.adverts(0, since).into_iter().filter(|(_, priority)| *priority == 0);
-    let offer = offers.map(|(at, _)| at).next().context("no priority 0")?;
+    let (offer, _) = site.wire.first_advert(0, since, |priority| priority == 0).await?;
     let kept = lost.saturating_duration_since(offer);
     ensure!(kept < Duration::from_millis(300), "it kept the address for {kept:?} after having given it up");
     site.assert_states(0, since, &["Active -> Fault"]).await
@@ -103,10 +113,8 @@ async fn of_three_the_first_in_line_does_not_wait() -> Result<()> {
     let since = Instant::now();
     site.agent(leaver).signal(Signal::SIGTERM)?;
     let lost = site.wait_for_loss(leaver, since).await?;
-    let frames = site.wire.sent(leaver, since);
-    let offer = frames.iter().find(|frame| matches!(frame.what, What::Advert { priority: 0, .. }));
-    let offer = offer.context("no offer")?.at;
-    let (claimed, priority) = *site.wire.adverts(first, since).first().context("no advert of the first")?;
+    let (offer, _) = site.wire.first_advert(leaver, since, |priority| priority == 0).await?;
+    let (claimed, priority) = site.wire.first_advert(first, since, |_| true).await?;
     let took = claimed.duration_since(offer);
     ensure!(priority == 238 && took < Duration::from_millis(100), "priority {priority} after {took:?}");
     ensure!(lost > claimed);

@@ -129,6 +129,8 @@ async fn yields_after_the_heal(site: &Site, isolated: usize) -> Result<()> {
     let outage = site.lab.client().outage(split).await?;
     ensure!(outage.longest < SILENCE, "{outage:?}");
 
+    site.assert_states(taker, split, &["Backup -> Active"]).await?;
+
     let healed = Instant::now();
     site.host(isolated).rejoin().await?;
     let lost = site.wait_for_loss(isolated, healed).await?.duration_since(healed);

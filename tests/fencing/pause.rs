@@ -1,7 +1,7 @@
 //! The agent does not run for a while: SIGSTOP, `docker pause` (the cgroup freezer). The kernel drops the address by
 //! itself, a peer has taken over by then, and the agent does no harm when it wakes up.
 
-use crate::support::{EXPIRY, INTERVAL, OVERLAP, SILENCE, SOON, Site, wait_until};
+use crate::support::{EXPIRY, INTERVAL, OVERLAP, SILENCE, SOON, Site, is_real_root, wait_until};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -133,7 +133,8 @@ async fn the_kernel_holds_the_leash(site: &Site, pause: &impl Pause) -> Result<(
     let woken = Instant::now();
     pause.thaw().await?;
     wakes_up_harmlessly(site, 0, 1, woken).await?;
-    ensure!(site.lost(woken).await?.is_empty());
+    let lost = site.lost(woken).await?;
+    ensure!(lost.is_empty(), "woken at {woken:?}: {lost:?}");
     site.assert_held(1, woken, Duration::ZERO, Duration::ZERO).await
 }
 
@@ -159,6 +160,10 @@ async fn a_stopped_process_loses_the_address_and_wakes_up_as_backup() -> Result<
 
 #[tokio::test]
 async fn a_frozen_container_loses_the_address_and_wakes_up_as_backup() -> Result<()> {
+    if !is_real_root() {
+        println!("not tested: a user namespace has no cgroup freezer of its own");
+        return Ok(());
+    }
     let site = Site::with_agents(2, 0, &[]).await?;
     let freezer = Freezer::new(site.agent(0).pid())?;
     the_kernel_holds_the_leash(&site, &freezer).await
@@ -175,7 +180,7 @@ async fn a_pause_just_past_master_down_is_noticed_at_any_phase() -> Result<()> {
         tokio::time::sleep(INTERVAL * turn / 5).await;
         let frozen = Instant::now();
         site.agent(holder).stop()?;
-        site.wait_for_change(other, true, frozen).await?;
+        site.assert_states(other, frozen, &["Backup -> Active"]).await?;
         // The longest Master_Down of the two; less, and the sleeper could not know.
         tokio::time::sleep_until((frozen + INTERVAL * 4 + INTERVAL / 10).into()).await;
         let woken = Instant::now();

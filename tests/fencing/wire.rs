@@ -136,6 +136,26 @@ impl Wire {
         Ok(())
     }
 
+    /// When a host sent its first advert since that is like this, told as soon as it has.
+    pub async fn first_advert(
+        &self,
+        host: usize,
+        since: Instant,
+        wanted: impl Fn(u8) -> bool,
+    ) -> Result<(Instant, u8)> {
+        let mut frames = self.frames.clone();
+        let first = || self.adverts(host, since).into_iter().find(|(_, priority)| wanted(*priority));
+        let found = async {
+            loop {
+                match first() {
+                    Some(found) => return anyhow::Ok(found),
+                    None => frames.changed().await?,
+                }
+            }
+        };
+        tokio::time::timeout(SOON, found).await.with_context(|| format!("no such advert of host {host}"))?
+    }
+
     /// How often a host's kernel was given a lifetime for [`VIP`] since: the first time, and at renewals.
     pub fn renewals(&self, host: usize, since: Instant) -> usize {
         self.renewals.borrow().iter().filter(|(by, at)| *by == host && *at >= since).count()
