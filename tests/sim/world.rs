@@ -335,7 +335,7 @@ impl World {
         if self.hosts[h].process.is_none() || self.hosts[h].pauses.is_empty() {
             return;
         }
-        let lasts = self.hosts[h].pauses.remove(0);
+        let lasts = self.hosts[h].pauses.remove(0).min(self.plan.healed.saturating_sub(self.now));
         self.hosts[h].paused += 1;
         self.say(|| format!("lb{h}: the agent is stopped for {} ms", lasts / MS));
         self.watch_pause(h);
