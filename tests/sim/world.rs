@@ -429,6 +429,8 @@ impl World {
             What::Refusal(h) => count(&mut self.hosts[h].kernel.refuses),
             What::Deletion(h) if begins => self.take(h, "deleted by somebody else", false),
             What::Deletion(_) => {}
+            // With a list of peers nobody ever sees a change.
+            What::Label(_) if !self.plan.metadata => {}
             What::Label(host) => {
                 let now = *self.labels.last().unwrap();
                 self.labels.push(if begins { now & !(1 << host) } else { now | 1 << host });
