@@ -254,11 +254,10 @@ impl Agent {
         self.router.priority()
     }
 
-    /// What is to be done next, at `now`: what was decided before a sleep is not done after it.
+    /// What is to be done next, at `now`: what was decided before a sleep, or within a lease, is not done after
+    /// it.
     pub fn next_command(&mut self, now: Time) -> Option<Command> {
-        if self.has_slept(now) {
-            self.wake(now);
-        }
+        self.fence(now);
         self.commands.pop_front()
     }
 
@@ -487,18 +486,23 @@ impl Agent {
         self.settle(now);
     }
 
-    fn has_slept(&self, now: Time) -> bool {
-        now.saturating_sub(self.turn) > self.router.master_down()
+    fn wake(&mut self, now: Time) {
+        self.fence(now);
+        self.turn = now;
     }
 
-    /// Notices a sleep before anything else is looked at.
-    fn wake(&mut self, now: Time) {
-        if self.has_slept(now) {
-            let gap = now.saturating_sub(self.turn);
+    /// Notices a sleep, or the end of the lease, before anything else is looked at or done.
+    fn fence(&mut self, now: Time) {
+        let gap = now.saturating_sub(self.turn);
+        let slept = gap > self.router.master_down();
+        if slept || self.router.is_overdue(now) {
             self.commands.retain(|command| !command.is_for_an_active());
-            self.router.slept(now, gap, &mut self.commands);
         }
-        self.turn = now;
+        if slept {
+            self.router.slept(now, gap, &mut self.commands);
+            self.turn = now;
+        }
+        self.router.check_lease(now, &mut self.commands);
     }
 
     fn settle(&mut self, now: Time) {

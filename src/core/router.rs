@@ -252,7 +252,6 @@ impl Router {
         successor: bool,
         out: &mut VecDeque<Command>,
     ) {
-        self.check_lease(now, out);
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
@@ -308,7 +307,6 @@ impl Router {
     /// Brings the state in line with what the rest of the core says.
     pub fn settle(&mut self, now: Time, stance: Stance, out: &mut VecDeque<Command>) {
         self.stance = stance;
-        self.check_lease(now, out);
         let leave = self.stance.leave.as_ref().map(Leave::why);
         let hindrance = self.stance.unfit.clone().or(leave);
         match (self.state, self.stance.absent, hindrance) {

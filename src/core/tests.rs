@@ -571,6 +571,20 @@ fn what_was_decided_before_a_sleep_is_not_done_after_it() {
 }
 
 #[test]
+fn what_was_decided_within_a_lease_is_not_done_after_it() {
+    let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+    let now = trace.now + 300 * MS;
+    trace.agent.handle_timeout(now);
+    let late = now + 1050 * MS;
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(late) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
+}
+
+#[test]
 fn a_priority_0_that_waited_while_the_agent_slept_proves_nothing() {
     let mut trace = Trace::active();
     trace.sleep(10_000);

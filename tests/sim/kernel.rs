@@ -22,6 +22,8 @@ pub struct Kernel {
     pub expiry: u64,
     /// Until then somebody else holds the rtnl lock.
     pub locked_until: Micros,
+    /// Until then it is busy with requests that were made before.
+    pub busy_until: Micros,
     /// Requests to add are refused while above zero.
     pub refuses: u32,
 }
@@ -145,7 +147,10 @@ impl World {
                     process.thread.stage = Stage::Asked { request, sent };
                     let (low, high) = QUICK;
                     let quick = self.random.between(low, high);
-                    let at = self.now.max(self.hosts[h].kernel.locked_until) + quick;
+                    // Whoever waits for the lock gets it in turn, a killed process's request among them.
+                    let kernel = &mut self.hosts[h].kernel;
+                    let at = self.now.max(kernel.locked_until).max(kernel.busy_until) + quick;
+                    kernel.busy_until = at;
                     let epoch = self.hosts[h].epoch;
                     self.at(at, Happening::Rtnl { host: h, epoch, request, sent });
                 }

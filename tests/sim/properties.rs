@@ -131,7 +131,8 @@ impl World {
             return;
         }
         let Some(company) = self.company_since(h) else { return };
-        let priority = process.subject.priority();
+        let former = if self.now < seen.former.1 { seen.former.0 } else { u8::MAX };
+        let priority = process.subject.priority().min(former).max(1);
         let (master_down, skew) = (self.plan.master_down(priority), self.plan.skew(priority));
         let locked = host.kernel.locked_until;
         let asleep = [seen.started, seen.resumed, seen.plugged_since, locked].into_iter().max().unwrap_or(0);
@@ -278,7 +279,11 @@ impl World {
     fn judge_probe(&mut self, h: usize) {
         let seen = &self.watch.seen[h];
         let long = 500 * MS;
-        if seen.heard_any || self.now < seen.resumed + long || self.now < seen.plugged_since + long {
+        if seen.heard_any
+            || seen.held_before
+            || self.now < seen.resumed + long
+            || self.now < seen.plugged_since + long
+        {
             return;
         }
         for other in (0..self.plan.hosts).filter(|other| *other != h) {

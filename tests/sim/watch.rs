@@ -88,6 +88,10 @@ pub struct Seen {
     /// Arrival of the last advert (not priority 0) that was taken in by a host that was not Active.
     pub accepted: Micros,
     pub heard_any: bool,
+    pub held_before: bool,
+    /// The lowest priority it had until a while ago: running timers keep to it.
+    pub former: (u8, Micros),
+    pub priority: u8,
     pub stale_since: Option<Micros>,
     pub vacant_since: Option<Micros>,
     pub absent_since: Option<Micros>,
@@ -262,7 +266,8 @@ impl World {
         let whole = self.network_is_whole();
         for from in 0..=self.plan.hosts {
             for to in 0..=self.plan.hosts {
-                let clean = whole && self.reaches(from, to);
+                let mute = self.hosts.get(from).is_some_and(|host| host.mute > 0);
+                let clean = whole && !mute && self.reaches(from, to);
                 let since = &mut self.watch.clean[from][to];
                 *since = clean.then_some(since.unwrap_or(self.now));
             }
@@ -337,7 +342,13 @@ impl World {
         let now = self.now;
         let Some(process) = &self.hosts[h].process else { return };
         let master_down = self.plan.master_down(process.subject.priority());
+        let priority = process.subject.priority();
         let seen = &mut self.watch.seen[h];
+        if priority != seen.priority {
+            let lowest = if now < seen.former.1 { seen.former.0 } else { u8::MAX };
+            seen.former = (lowest.min(seen.priority), now + self.plan.master_down(1));
+            seen.priority = priority;
+        }
         let gap = now - seen.last_turn;
         seen.last_turn = now;
         if gap > master_down + 1 {
@@ -358,6 +369,7 @@ impl World {
         seen.lease_base = now;
         seen.lost = None;
         self.judge_claim(h, after);
+        self.watch.seen[h].held_before = true;
     }
 
     pub fn watch_command(&mut self, h: usize, command: &Command) {

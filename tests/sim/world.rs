@@ -335,7 +335,7 @@ impl World {
         if self.hosts[h].process.is_none() || self.hosts[h].pauses.is_empty() {
             return;
         }
-        let lasts = self.hosts[h].pauses.remove(0);
+        let lasts = self.hosts[h].pauses.remove(0).min(self.plan.healed.saturating_sub(self.now));
         self.hosts[h].paused += 1;
         self.say(|| format!("lb{h}: the agent is stopped for {} ms", lasts / MS));
         self.watch_pause(h);
@@ -429,6 +429,8 @@ impl World {
             What::Refusal(h) => count(&mut self.hosts[h].kernel.refuses),
             What::Deletion(h) if begins => self.take(h, "deleted by somebody else", false),
             What::Deletion(_) => {}
+            // With a list of peers nobody ever sees a change.
+            What::Label(_) if !self.plan.metadata => {}
             What::Label(host) => {
                 let now = *self.labels.last().unwrap();
                 self.labels.push(if begins { now & !(1 << host) } else { now | 1 << host });

@@ -143,9 +143,14 @@ impl Router {
         }
     }
 
+    /// Whether the lease is over, so that the address must not be touched.
+    pub fn is_overdue(&self, now: Time) -> bool {
+        self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now))
+    }
+
     /// Past the end of its lease a router is not Active any more, and says nothing.
-    pub(super) fn check_lease(&mut self, now: Time, out: &mut VecDeque<Command>) {
-        if self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now)) {
+    pub fn check_lease(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if self.is_overdue(now) {
             self.too_late(now, out);
         }
     }
