@@ -133,8 +133,8 @@ async fn the_kernel_holds_the_leash(site: &Site, pause: &impl Pause) -> Result<(
     let woken = Instant::now();
     pause.thaw().await?;
     wakes_up_harmlessly(site, 0, 1, woken).await?;
-    let lost = site.lost(woken).await?;
-    ensure!(lost.is_empty(), "woken at {woken:?}: {lost:?}");
+    let outage = site.lab.client().outage(woken).await?;
+    ensure!(outage.longest < SILENCE && outage.by.as_deref() == Some("lb2"), "{outage:?}");
     site.assert_held(1, woken, Duration::ZERO, Duration::ZERO).await
 }
 

@@ -209,7 +209,11 @@ impl Site {
         two_at_most: Duration,
         none_at_most: Duration,
     ) -> Result<()> {
+        // What the kernels tell is read a moment later than it happens; how long it took is judged below.
+        let settled = async || Ok(self.lab.watcher().holders(VIP.into())? == [holder]);
+        let settled = wait_until("there is one holder, the right one", settled).await;
         let holding = self.lab.watcher().holding(VIP.into(), since)?;
+        settled.with_context(|| format!("{holding:?}"))?;
         ensure!(holding.now == [holder], "host {holder} should hold it alone: {holding:?}");
         let holders = self.lab.holders().await?;
         ensure!(holders == [holder], "the kernels say otherwise: {holders:?}");
