@@ -255,8 +255,10 @@ impl Router {
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
-            // Whose it was to give up is not known: somebody else may have it by now.
+            // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
+            // that was stopped: somebody else may have it by now.
             (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
+            (_, 0) if now < self.listening_since + self.interval => {}
             (_, 0) => {
                 self.followed = None;
                 self.vacated = Some(format!("{from} gave the address up"));
