@@ -36,6 +36,8 @@ const REMOVAL: Duration = Duration::from_secs(1);
 const EXPIRY_SLACK: Duration = Duration::from_millis(1500);
 /// Rivals that are named, so that forged sources cannot fill the memory and the log.
 const RIVALS_MAX: usize = 32;
+/// An advert that comes so soon after its sender's priority 0 was sent before it: the network may swap two.
+const OVERTAKEN: Duration = Duration::from_millis(20);
 /// A priority 0 is repeated after one and a half intervals: each one restarts a keepalived peer's Skew_Time.
 const REPEAT_NUMERATOR: u32 = 3;
 
@@ -135,6 +137,8 @@ pub struct Router {
     down_at: Time,
     /// Why nobody is believed to hold it, if it was told.
     vacated: Option<String>,
+    /// Who told so, and when.
+    resigned: Option<(IpAddr, Time)>,
     preempt_at: Option<Time>,
     blocked: Option<NoClaim>,
     /// Why this host is in Fault, as last told.
@@ -161,6 +165,7 @@ impl Router {
             interval,
             down_at: now,
             vacated: None,
+            resigned: None,
             preempt_at: None,
             blocked: None,
             fault: None,
@@ -252,6 +257,10 @@ impl Router {
         successor: bool,
         out: &mut VecDeque<Command>,
     ) {
+        let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
+        if advert.priority > 0 && self.resigned.is_some_and(overtaken) {
+            return;
+        }
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
@@ -261,6 +270,7 @@ impl Router {
             (_, 0) if now < self.listening_since + self.interval => {}
             (_, 0) => {
                 self.followed = None;
+                self.resigned = Some((from, now));
                 self.vacated = Some(format!("{from} gave the address up"));
                 self.farewell = None;
                 self.down_at = now + if successor { Duration::ZERO } else { self.skew() };

@@ -271,6 +271,22 @@ fn the_first_in_line_claims_at_once_on_priority_0() {
 }
 
 #[test]
+fn an_advert_that_the_network_let_priority_0_overtake_takes_nothing_back() {
+    let mut trace = Trace::backup();
+    trace.wait(200);
+    trace.hear(12, 150);
+    trace.wait(200);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Active);
+    trace.wait(1);
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Active);
+    trace.wait(20);
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Backup, "the leaver has changed its mind");
+}
+
+#[test]
 fn backup_ignores_priority_0_from_anyone_but_its_active() {
     let mut trace = Trace::with(settings(11), &[12, 13]);
     trace.hear(12, 50);
