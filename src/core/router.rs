@@ -111,6 +111,7 @@ pub struct Followed {
 /// What an Active has to look after.
 #[derive(Debug)]
 struct Holding {
+    since: Time,
     confirmed: bool,
     advert_at: Time,
     lease: Lease,
@@ -422,6 +423,7 @@ impl Router {
         let lease = self.settings.lease;
         let rival_until = silent.map(|silent| silent.last + lease.unwrap_or_default() + EXPIRY_SLACK);
         let holding = Holding {
+            since: now,
             confirmed: false,
             advert_at: now + FIRST_ADVERT.min(self.settings.interval),
             lease: Lease::new(lease, now),

@@ -648,6 +648,21 @@ fn a_slow_kernel_does_not_keep_the_claim_from_being_advertised() {
     assert_eq!(trace.count(&Command::Announce), 5);
 }
 
+#[test]
+fn what_the_kernel_did_for_an_earlier_time_as_active_confirms_nothing() {
+    let mut trace = Trace::active();
+    trace.kernel = false;
+    let sent = trace.now;
+    trace.wait(200);
+    trace.hear(12, 200);
+    trace.wait(200);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Active);
+    trace.did.clear();
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
+    assert_eq!(trace.count(&Command::Announce), 0, "the removal comes next");
+}
+
 // Hand-over.
 
 #[test]
