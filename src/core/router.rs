@@ -36,6 +36,8 @@ const REMOVAL: Duration = Duration::from_secs(1);
 const EXPIRY_SLACK: Duration = Duration::from_millis(1500);
 /// Rivals that are named, so that forged sources cannot fill the memory and the log.
 const RIVALS_MAX: usize = 32;
+/// An advert that comes so soon after its sender's priority 0 was sent before it: the network may swap two.
+const OVERTAKEN: Duration = Duration::from_millis(20);
 /// A priority 0 is repeated after one and a half intervals: each one restarts a keepalived peer's Skew_Time.
 const REPEAT_NUMERATOR: u32 = 3;
 
@@ -109,6 +111,7 @@ pub struct Followed {
 /// What an Active has to look after.
 #[derive(Debug)]
 struct Holding {
+    since: Time,
     confirmed: bool,
     advert_at: Time,
     lease: Lease,
@@ -135,6 +138,8 @@ pub struct Router {
     down_at: Time,
     /// Why nobody is believed to hold it, if it was told.
     vacated: Option<String>,
+    /// Who told so, and when.
+    resigned: Option<(IpAddr, Time)>,
     preempt_at: Option<Time>,
     blocked: Option<NoClaim>,
     /// Why this host is in Fault, as last told.
@@ -161,6 +166,7 @@ impl Router {
             interval,
             down_at: now,
             vacated: None,
+            resigned: None,
             preempt_at: None,
             blocked: None,
             fault: None,
@@ -252,13 +258,20 @@ impl Router {
         successor: bool,
         out: &mut VecDeque<Command>,
     ) {
+        let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
+        if advert.priority > 0 && self.resigned.is_some_and(overtaken) {
+            return;
+        }
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
-            // Whose it was to give up is not known: somebody else may have it by now.
+            // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
+            // that was stopped: somebody else may have it by now.
             (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
+            (_, 0) if now < self.listening_since + self.interval => {}
             (_, 0) => {
                 self.followed = None;
+                self.resigned = Some((from, now));
                 self.vacated = Some(format!("{from} gave the address up"));
                 self.farewell = None;
                 self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
@@ -410,6 +423,7 @@ impl Router {
         let lease = self.settings.lease;
         let rival_until = silent.map(|silent| silent.last + lease.unwrap_or_default() + EXPIRY_SLACK);
         let holding = Holding {
+            since: now,
             confirmed: false,
             advert_at: now + FIRST_ADVERT.min(self.settings.interval),
             lease: Lease::new(lease, now),

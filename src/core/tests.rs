@@ -252,6 +252,7 @@ fn a_silence_does_not_end_before_the_adverts_that_have_arrived_are_handed_in() {
 #[test]
 fn backup_waits_skew_time_after_priority_0() {
     let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.wait(200);
     trace.hear(12, 50);
     trace.hear(12, 0);
     trace.wait(121);
@@ -263,9 +264,26 @@ fn backup_waits_skew_time_after_priority_0() {
 #[test]
 fn the_first_in_line_claims_at_once_on_priority_0() {
     let mut trace = Trace::backup();
+    trace.wait(200);
     trace.hear(12, 50);
     trace.hear(12, 0);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn an_advert_that_the_network_let_priority_0_overtake_takes_nothing_back() {
+    let mut trace = Trace::backup();
+    trace.wait(200);
+    trace.hear(12, 150);
+    trace.wait(200);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Active);
+    trace.wait(1);
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Active);
+    trace.wait(20);
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Backup, "the leaver has changed its mind");
 }
 
 #[test]
@@ -586,12 +604,14 @@ fn what_was_decided_within_a_lease_is_not_done_after_it() {
 
 #[test]
 fn a_priority_0_that_waited_while_the_agent_slept_proves_nothing() {
-    let mut trace = Trace::active();
-    trace.sleep(10_000);
-    trace.hear(12, 0);
-    assert_eq!(trace.state(), State::Backup);
-    trace.wait(721);
-    assert_eq!(trace.state(), State::Backup);
+    for queue in [&[0][..], &[50, 0][..]] {
+        let mut trace = Trace::active();
+        trace.sleep(10_000);
+        queue.iter().for_each(|priority| trace.hear(12, *priority));
+        assert_eq!(trace.state(), State::Backup);
+        trace.wait(721);
+        assert_eq!(trace.state(), State::Backup);
+    }
 }
 
 #[test]
@@ -626,6 +646,21 @@ fn a_slow_kernel_does_not_keep_the_claim_from_being_advertised() {
     assert_eq!(trace.count(&Command::Announce), 0, "never announced before it is there");
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
     assert_eq!(trace.count(&Command::Announce), 5);
+}
+
+#[test]
+fn what_the_kernel_did_for_an_earlier_time_as_active_confirms_nothing() {
+    let mut trace = Trace::active();
+    trace.kernel = false;
+    let sent = trace.now;
+    trace.wait(200);
+    trace.hear(12, 200);
+    trace.wait(200);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Active);
+    trace.did.clear();
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
+    assert_eq!(trace.count(&Command::Announce), 0, "the removal comes next");
 }
 
 // Hand-over.

@@ -88,6 +88,8 @@ impl World {
                 .max(tenure.since)
                 .max(self.hosts[h].kernel.since)
                 .max(self.watch.seen[h].resumed)
+                .max(self.watch.seen[h].undrained)
+                .max(self.watch.seen[h].member_since)
                 .max(self.kernel_is_free(h));
         }
         Some(since)
@@ -144,7 +146,9 @@ impl World {
         ready = ready.max(company);
         ready = ready.max(if seen.balancer_since > 0 { seen.balancer_since + FIT } else { 0 });
         let resigned = seen.following.and_then(|following| following.resigned);
-        let in_order = resigned.filter(|at| *at > asleep && *at > seen.accepted && *at > company);
+        // One that comes within an interval after waking may have waited in the socket.
+        let awake = if asleep > 0 { asleep + self.plan.interval + SLACK } else { 0 };
+        let in_order = resigned.filter(|at| *at > awake && *at > seen.accepted && *at > company);
         let mut bound = match in_order {
             Some(resigned) => ready.max(resigned) + skew,
             None => ready.max(seen.accepted) + master_down,
@@ -163,12 +167,14 @@ impl World {
     fn company_since(&self, h: usize) -> Option<Micros> {
         let peers = self.listed(h);
         let wanted = self.plan.guards == Guards::Auto && (self.plan.gateway || peers.len() > 1);
+        let viewed = self.watch.seen[h].viewed;
         if !wanted {
-            return Some(0);
+            return Some(viewed);
         }
         let gateway = self.plan.gateway.then_some(self.plan.hosts);
         let since = peers.into_iter().chain(gateway).filter_map(|guard| self.mutual_since(h, guard)).min()?;
         let pause = (self.plan.interval / 2).clamp(50 * MS, 300 * MS);
+        let since = since.max(viewed);
         Some(if since > 0 { since + pause + 2 * self.plan.net.longest() } else { 0 })
     }
 
@@ -365,7 +371,9 @@ impl World {
             });
             let labelled = self.labels.last().is_some_and(|labels| labels & (1 << h) != 0);
             let heard = self.mutual_since(h, leaver).is_some_and(|since| self.now > since + long);
-            let stays = labelled && seen.member && !seen.stopping && !seen.drained;
+            let awake = seen.started.max(seen.resumed).max(seen.plugged_since);
+            let listens = awake == 0 || self.now > awake + 2 * self.plan.interval;
+            let stays = listens && labelled && seen.member && !seen.stopping && !seen.drained;
             host.running() && fit && follows && heard && stays
         };
         if (0..self.plan.hosts).any(|h| h != leaver && able(h)) {

@@ -104,6 +104,8 @@ pub struct Seen {
     pub member: bool,
     pub member_since: Micros,
     pub version: u64,
+    /// When it was told of other members last.
+    pub viewed: Micros,
     /// It was told to end.
     pub stopping: bool,
     /// A person drains it, and since when one does not.
@@ -277,6 +279,9 @@ impl World {
     pub fn watch_members(&mut self, h: usize, version: u64, members: &Membership) {
         let member = matches!(members.me, Standing::Member(_));
         let seen = &mut self.watch.seen[h];
+        if seen.version != version {
+            seen.viewed = self.now;
+        }
         seen.version = version;
         let left = seen.member && !member;
         if member && !seen.member {
@@ -319,7 +324,7 @@ impl World {
             && let Some(following) = &mut seen.following
             && following.from == from
         {
-            following.resigned = Some(at);
+            following.resigned.get_or_insert(at);
         }
     }
 

@@ -110,6 +110,8 @@ impl Router {
     pub(super) fn kernel_active(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
         let Some(holding) = &mut self.holding else { return };
         match answer {
+            // It was asked in an earlier time as Active, and a removal is on the way.
+            Kernel::Added { sent } | Kernel::Renewed { sent } if *sent < holding.since => {}
             Kernel::Added { sent } => {
                 holding.lease.confirmed(*sent);
                 if holding.lease.is_over(now) {
