@@ -3,9 +3,10 @@
 //! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as [`Command`]s.
 //!
 //! The contract of [`Agent`]: call a `handle_…` method for whatever happened, with a time that never goes
-//! backwards; then carry out what [`Agent::next_command`] returns, in order, until it returns none; then wait
-//! until [`Agent::next_deadline`] and call [`Agent::handle_timeout`]. A spurious call does nothing. After a
-//! wait, adverts that have arrived meanwhile are handed in before the timeout: they may have ended a silence.
+//! backwards; hand in the adverts that have arrived as well, since they may have ended a silence; then call
+//! [`Agent::handle_timeout`], which alone acts on time; then carry out what [`Agent::next_command`] returns, in
+//! order, until it returns none; then wait until [`Agent::next_deadline`], or for the next thing to happen. A
+//! spurious call does nothing.
 
 pub mod advert;
 pub mod announce;
@@ -50,6 +51,8 @@ const REFUSAL: Duration = Duration::from_secs(5);
 const UNSEEN: Duration = Duration::from_secs(4);
 /// How long a station that announces our address has to turn out to be a router that takes over.
 const CONTEST: Duration = Duration::from_millis(200);
+/// How long a peer may have our own priority before it is named.
+const EQUAL: Duration = Duration::from_secs(10);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -191,11 +194,15 @@ pub struct Agent {
     held_before: bool,
     /// Another station announced an address that this host holds.
     contested: Option<([u8; 6], Time)>,
+    /// When another router last advertised the address.
+    rival_at: Option<Time>,
     /// None: not known yet.
     link: Option<Result<(), String>>,
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
+    /// Who has had our own priority, and since when.
+    equal: Option<(IpAddr, Time)>,
     /// What was said, and how often it has happened since.
     warned: BTreeMap<(IpAddr, &'static str), u64>,
     stopping: bool,
@@ -222,10 +229,12 @@ impl Agent {
             unsent: None,
             held_before: false,
             contested: None,
+            rival_at: None,
             link: None,
             foreign: None,
             refused: None,
             unseen: None,
+            equal: None,
             warned: BTreeMap::new(),
             stopping: false,
             exited: false,
@@ -245,8 +254,10 @@ impl Agent {
         self.router.priority()
     }
 
-    /// What is to be done next.
-    pub fn next_command(&mut self) -> Option<Command> {
+    /// What is to be done next, at `now`: what was decided before a sleep, or within a lease, is not done after
+    /// it.
+    pub fn next_command(&mut self, now: Time) -> Option<Command> {
+        self.fence(now);
         self.commands.pop_front()
     }
 
@@ -283,7 +294,8 @@ impl Agent {
             let names: Vec<_> =
                 members.others.iter().map(|m| format!("{} ({})", m.name, m.address)).collect();
             let others = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-            let was = if before == priority { String::new() } else { format!(", was {before}") };
+            let known = self.router.state() != State::Initialize && before != priority;
+            let was = if known { format!(", was {before}") } else { String::new() };
             self.notice(format!("taking part with {others}; own priority {priority}{was}"));
         }
         self.settle(now);
@@ -391,10 +403,11 @@ impl Agent {
             );
             return self.unseen(now, from, "interval", text);
         }
-        self.notice_mistakes(from, advert);
+        self.notice_mistakes(now, from, advert);
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
             self.contested = None;
+            self.rival_at = Some(now);
         }
         self.guard.heard(now);
         if self.peers.hear(now, from) {
@@ -424,7 +437,8 @@ impl Agent {
         self.guard.saw(now, address);
         if self.settings.addresses.contains(&address) {
             self.probe.answered(now, mac);
-            if self.router.state() == State::Active {
+            let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= CONTEST);
+            if self.router.state() == State::Active && !rival {
                 self.contested.get_or_insert((mac, now));
             }
         }
@@ -467,15 +481,28 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
+        self.defend(now);
+        self.router.timeout(now, &mut self.commands);
+        self.settle(now);
     }
 
-    /// Notices a sleep before anything else is looked at.
     fn wake(&mut self, now: Time) {
-        let gap = now.saturating_sub(self.turn);
-        if gap > self.router.master_down() {
-            self.router.slept(now, gap, &mut self.commands);
-        }
+        self.fence(now);
         self.turn = now;
+    }
+
+    /// Notices a sleep, or the end of the lease, before anything else is looked at or done.
+    fn fence(&mut self, now: Time) {
+        let gap = now.saturating_sub(self.turn);
+        let slept = gap > self.router.master_down();
+        if slept || self.router.is_overdue(now) {
+            self.commands.retain(|command| !command.is_for_an_active());
+        }
+        if slept {
+            self.router.slept(now, gap, &mut self.commands);
+            self.turn = now;
+        }
+        self.router.check_lease(now, &mut self.commands);
     }
 
     fn settle(&mut self, now: Time) {
@@ -506,8 +533,6 @@ impl Agent {
                 break;
             }
         }
-        self.defend(now);
-        self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
@@ -524,8 +549,7 @@ impl Agent {
 
     fn stance(&self, now: Time, first: bool) -> Stance {
         let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
-        let refused =
-            || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
+        let refused = || self.refused.as_ref().map(|(why, _)| why.clone());
         let link = self.link.as_ref().and_then(|link| link.clone().err());
         let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
@@ -553,6 +577,8 @@ impl Agent {
                     .to_owned(),
             ),
             State::Active => return,
+            // The kernel has still to take it away.
+            _ if !self.router.is_clear() => return,
             State::Initialize | State::Backup | State::Fault => Ok(()),
         };
         self.drain = Drain::Yes { force, answered: true };
@@ -576,8 +602,11 @@ impl Agent {
 
     /// A holder nobody can hear gives up, as its peers have taken over.
     fn give_up_sending(&mut self, now: Time) {
+        // A Backup sends nothing that would show that it can send again.
+        if self.router.state() != State::Active {
+            self.unsent = None;
+        }
         if let Some((since, why)) = &self.unsent
-            && self.router.state() == State::Active
             && now.saturating_sub(*since) > self.router.master_down()
         {
             self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));
@@ -651,14 +680,20 @@ impl Agent {
             && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
     }
 
-    fn notice_mistakes(&mut self, from: IpAddr, advert: &Advert) {
+    fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
         let same = advert.addresses.len() == self.settings.addresses.len()
             && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
         if !same {
             let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
             self.warn(from, "addresses", text);
         }
-        if advert.priority != 0 && advert.priority == self.router.priority() {
+        if advert.priority == 0 || advert.priority != self.router.priority() {
+            self.equal = self.equal.filter(|(who, _)| *who != from);
+            return;
+        }
+        // Hosts read a change of members up to seconds apart; until all have, two may be equal.
+        let (who, since) = *self.equal.get_or_insert((from, now));
+        if who == from && now.saturating_sub(since) > EQUAL {
             let text = format!("{from} has the same priority {} as this host", advert.priority);
             self.warn(from, "priority", text);
         }
@@ -666,7 +701,7 @@ impl Agent {
 
     fn unseen(&mut self, now: Time, from: IpAddr, kind: &'static str, text: String) {
         self.unseen = Some((from, now));
-        self.warn(from, kind, text);
+        self.say(from, kind, Event::Alarm(text));
     }
 
     fn notice(&mut self, text: String) {
@@ -675,13 +710,17 @@ impl Agent {
 
     /// Says a thing once for each peer and kind, and counts it.
     fn warn(&mut self, from: IpAddr, kind: &'static str, text: String) {
+        self.say(from, kind, Event::Warning(text));
+    }
+
+    fn say(&mut self, from: IpAddr, kind: &'static str, event: Event) {
         if self.warned.len() >= WARNED_MAX && !self.warned.contains_key(&(from, kind)) {
             return;
         }
         let count = self.warned.entry((from, kind)).or_insert(0);
         *count += 1;
         if *count == 1 {
-            self.commands.push_back(Command::Tell(Event::Warning(text)));
+            self.commands.push_back(Command::Tell(event));
         }
     }
 }

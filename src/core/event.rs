@@ -39,4 +39,6 @@ pub enum Event {
     Notice(String),
     /// Something is wrong, here or at a peer; said once for each cause.
     Warning(String),
+    /// Something is wrong that keeps the address from being where it should be: somebody has to act.
+    Alarm(String),
 }

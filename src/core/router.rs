@@ -255,7 +255,8 @@ impl Router {
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
-            (_, 0) if self.followed.is_some_and(|followed| followed.from != from) => {}
+            // Whose it was to give up is not known: somebody else may have it by now.
+            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
             (_, 0) => {
                 self.followed = None;
                 self.vacated = Some(format!("{from} gave the address up"));
@@ -384,7 +385,7 @@ impl Router {
         if let Some(no_claim) = &self.stance.no_claim {
             if self.blocked.as_ref() != Some(no_claim) {
                 let text = format!("nobody is heard, but there is no claim: {}", no_claim.why);
-                let event = if no_claim.alarming { Event::Warning(text) } else { Event::Notice(text) };
+                let event = if no_claim.alarming { Event::Alarm(text) } else { Event::Notice(text) };
                 out.push_back(Command::Tell(event));
                 self.blocked = Some(no_claim.clone());
             }

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use outrider::lab::metadata::Fault;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
@@ -48,10 +49,10 @@ async fn a_service_that_confirms_its_answer_lets_the_first_fit_host_claim() {
     assert_eq!(site.holders(), [1]);
 }
 
-/// One that the agent may write to, once it has given up root.
+/// One that an agent may write to that is not root any more.
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
     directory
 }
 

@@ -1,5 +1,6 @@
 //! Every packet the agents send, as tshark reads it.
 
+use crate::steady::steady;
 use crate::support::{SOON, Site, run, tool};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -155,15 +156,23 @@ async fn all_packets_are_sound(variables: &[(&str, &str)], version: &str, option
 
 #[tokio::test]
 async fn version_3_with_the_pseudo_header() -> Result<()> {
-    all_packets_are_sound(&[], "3", "-o vrrp.v3_checksum_as_in_v2:FALSE").await
+    steady(async || all_packets_are_sound(&[], "3", "-o vrrp.v3_checksum_as_in_v2:FALSE").await).await
 }
 
 #[tokio::test]
 async fn version_3_with_the_checksum_of_the_message_alone() -> Result<()> {
-    all_packets_are_sound(&[("OUTRIDER_CHECKSUM", "message")], "3", "-o vrrp.v3_checksum_as_in_v2:TRUE").await
+    steady(async || {
+        all_packets_are_sound(&[("OUTRIDER_CHECKSUM", "message")], "3", "-o vrrp.v3_checksum_as_in_v2:TRUE")
+            .await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn version_2() -> Result<()> {
-    all_packets_are_sound(&[("OUTRIDER_VRRP_VERSION", "2")], "2", "-o vrrp.v3_checksum_as_in_v2:FALSE").await
+    steady(async || {
+        all_packets_are_sound(&[("OUTRIDER_VRRP_VERSION", "2")], "2", "-o vrrp.v3_checksum_as_in_v2:FALSE")
+            .await
+    })
+    .await
 }
