@@ -463,6 +463,8 @@ impl Router {
 
     fn enter(&mut self, state: State, why: String, out: &mut VecDeque<Command>) {
         let from = std::mem::replace(&mut self.state, state);
+        // Whoever becomes a Backup again bears a lower priority from then on.
+        self.preempt_at = None;
         self.fault = (state == State::Fault).then(|| why.clone());
         out.push_back(Command::Tell(Event::Transition { from, to: state, why }));
     }

@@ -338,6 +338,26 @@ fn preemption_waits_for_its_delay() {
 }
 
 #[test]
+fn the_delay_before_preemption_begins_anew_when_a_host_recovers() {
+    let mut trace = Trace::with(Settings { preempt: true, preempt_delay: 3000 * MS, ..settings(11) }, &[12]);
+    let bear = |trace: &mut Trace, adverts: u32| {
+        for _ in 0..adverts {
+            trace.hear(12, 99);
+            trace.wait(200);
+        }
+    };
+    bear(&mut trace, 10);
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    bear(&mut trace, 10);
+    trace.health(&Outcome::Pass);
+    trace.health(&Outcome::Pass);
+    bear(&mut trace, 15);
+    assert_eq!(trace.state(), State::Backup);
+    bear(&mut trace, 5);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
 fn backup_learns_the_actives_interval_in_version_3() {
     let mut trace = Trace::backup();
     trace.hear_with(12, |advert| advert.interval = 1000 * MS);

@@ -22,6 +22,7 @@ pub struct Plan {
     pub version: Version,
     pub interval: Micros,
     pub preempt: bool,
+    pub preempt_delay: Micros,
     /// Priorities set by hand, one for each host.
     pub by_hand: Option<Vec<u8>>,
     /// Members come from the metadata (else from a list).
@@ -128,6 +129,7 @@ impl Plan {
             (Version::V2, 1000 * MS),
         ]);
         let preempt = r.percent(12);
+        let preempt_delay = if preempt { r.pick(&[0, 0, SECOND, 3 * SECOND]) } else { 0 };
         let by_hand = r.percent(10).then(|| (0..hosts).map(|_| r.pick(&[50, 100, 100, 200, 254])).collect());
         let metadata = r.percent(60);
         let omission = (!metadata && r.percent(15)).then(|| (0, 1));
@@ -151,6 +153,7 @@ impl Plan {
             version,
             interval,
             preempt,
+            preempt_delay,
             by_hand,
             metadata,
             omission,

@@ -247,8 +247,12 @@ impl World {
         let priority = heard.advert.priority;
         self.say(|| format!("lb{h}: hears lb{from} with priority {priority}"));
         self.watch_hearing(h, from, priority, at);
+        let active = self.is_active(h);
         self.tell(h, Input::Advert(heard));
         self.watch_heard(h, from, priority, at);
+        if active && priority > 0 && !self.is_active(h) {
+            self.judge_yielding(h, from);
+        }
     }
 
     fn update(&mut self, h: usize, update: Update) {

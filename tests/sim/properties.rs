@@ -247,6 +247,57 @@ impl World {
             self.judge_one_successor(h, following);
         }
         self.judge_probe(h);
+        self.judge_isolation(h);
+        self.judge_preemption(h);
+    }
+
+    /// A lower priority is borne for the delay after it is first heard, or after this host became a Backup.
+    fn judge_preemption(&mut self, h: usize) {
+        let Some(process) = &self.hosts[h].process else { return };
+        let (own, seen) = (process.subject.priority(), &self.watch.seen[h]);
+        let (lower, heard) = seen.ignored;
+        let preempts = heard > 0 && lower < own && self.now < heard + 2 * self.plan.interval;
+        if preempts && self.now < seen.bears + self.plan.preempt_delay {
+            self.violated(Property::Patience, format!("lb{h} preempts before its delay is over"));
+        }
+    }
+
+    fn guards(&self, h: usize) -> usize {
+        match (&self.plan.guards, self.plan.gateway, self.listed(h).len()) {
+            (Guards::Auto, true, peers) => peers + 1,
+            (Guards::Auto, false, peers) if peers > 1 => peers,
+            _ => 0,
+        }
+    }
+
+    /// A sign of life is wanted since an interval after the last advert, or since the last second or
+    /// Master_Down: nobody whom none reached for longer claims.
+    fn judge_isolation(&mut self, h: usize) {
+        let long = self.plan.master_down(1).max(SECOND) + self.plan.net.longest() + SLACK;
+        let alone = self.watch.seen[h].alone_since.is_some_and(|since| self.now > since + long);
+        let slow = !self.obstacles.slow.is_empty();
+        if alone && !slow && self.guards(h) > 0 {
+            self.violated(Property::Isolation, format!("lb{h} claims while nobody reaches it"));
+        }
+    }
+
+    /// A holder that was cut off for as long as its peers need to take over advertises the lowest priority until
+    /// they have had time to be heard; one that was not cut off yields to no such.
+    pub fn judge_yielding(&mut self, h: usize, from: usize) {
+        let gap = 3 * self.plan.interval.max(100 * MS);
+        let (other, own) = (&self.watch.seen[from], &self.watch.seen[h]);
+        let (since, until) = other.alone;
+        let cut_off = until > since + gap + self.plan.interval && self.now < until + gap - 50 * MS;
+        let held = other.tenure.is_some_and(|tenure| tenure.since < since);
+        let sound = own.alone_since.is_none() && self.now > own.alone.1 + 2 * gap;
+        let life = (0..=self.plan.hosts).any(|guard| {
+            guard != h && self.mutual_since(h, guard).is_some_and(|since| self.now > since + 2 * gap)
+        });
+        let stays = own.member && !own.stopping && !own.drained;
+        if cut_off && held && sound && life && stays && self.guards(h) > 0 && self.guards(from) > 0 {
+            let text = format!("lb{h} yields to lb{from}, which was cut off from {since} to {until}");
+            self.violated(Property::Yielding, text);
+        }
     }
 
     /// Where priorities are derived from one and the same membership, Skew_Times differ by more than the way of

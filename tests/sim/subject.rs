@@ -5,6 +5,7 @@
 
 use outrider::core::command::Command;
 use outrider::core::event::State;
+use outrider::core::guard::Guards;
 use outrider::core::members::Membership;
 use outrider::core::{Agent, Force, Heard, Kernel, Outcome, Settings, Time};
 use std::net::IpAddr;
@@ -51,6 +52,8 @@ pub enum Mutation {
     LateIsFine,
     /// Adverts that cannot be sent count as sent.
     SendsBlindly,
+    /// No sign of life is wanted.
+    Unguarded,
 }
 
 /// What the agent is told.
@@ -89,8 +92,10 @@ pub const CHECK: &str = "lb";
 
 impl Subject {
     pub fn new(mut settings: Settings, mutation: Option<Mutation>, now: Time) -> Subject {
-        if mutation == Some(Mutation::SameRank) {
-            settings.priority = Some(100);
+        match mutation {
+            Some(Mutation::SameRank) => settings.priority = Some(100),
+            Some(Mutation::Unguarded) => settings.guards = Guards::Off,
+            _ => {}
         }
         let lease = settings.lease.unwrap_or_default();
         let agent = Agent::new(settings, now);

@@ -9,6 +9,9 @@ use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::{Membership, Standing};
 
+/// An advert so soon after its sender's priority 0 was overtaken by it.
+const OVERTAKEN: Micros = 20_000;
+
 /// What must hold. See `properties.rs` for each one's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
@@ -22,6 +25,10 @@ pub enum Property {
     Patience,
     /// Nobody claims over a station that answers ARP when it has just started.
     Probe,
+    /// Nobody claims who is cut off from everybody.
+    Isolation,
+    /// A holder that was cut off yields to the one it finds.
+    Yielding,
     /// After the silence of an Active only one claims.
     OneSuccessor,
     /// A planned hand-over has no moment without a holder.
@@ -61,6 +68,8 @@ pub struct Following {
     pub at: Micros,
     /// When it said that it gives the address up.
     pub resigned: Option<Micros>,
+    /// When the host took that in: what the same one says right after was said before.
+    pub resigned_told: Option<Micros>,
 }
 
 /// A time as Active.
@@ -100,6 +109,13 @@ pub struct Seen {
     pub connection_held: bool,
     pub unplugged_since: Option<Micros>,
     pub plugged_since: Micros,
+    /// Since when nobody reaches it, or how it was before: from when to when.
+    pub alone_since: Option<Micros>,
+    pub alone: (Micros, Micros),
+    /// Since when it has been Backup, or has heard the lower priority it bears.
+    pub bears: Micros,
+    /// The last advert it did not follow though it was a Backup: its priority, and when it came.
+    pub ignored: (u8, Micros),
     /// Whether it takes part by what it was told, and since when.
     pub member: bool,
     pub member_since: Micros,
@@ -184,7 +200,7 @@ impl World {
         let now = self.now;
         let seen = &mut self.watch.seen[h];
         let (refused_until, unplugged_since) = (seen.refused_until, seen.unplugged_since);
-        let mute_since = seen.mute_since;
+        let (mute_since, alone_since, alone) = (seen.mute_since, seen.alone_since, seen.alone);
         let (plugged_since, balancer_since) = (seen.plugged_since, seen.balancer_since);
         *seen = Seen {
             started: now,
@@ -192,6 +208,8 @@ impl World {
             refused_until,
             unplugged_since,
             mute_since,
+            alone_since,
+            alone,
             plugged_since,
             balancer_since,
             ..Seen::default()
@@ -274,6 +292,18 @@ impl World {
                 *since = clean.then_some(since.unwrap_or(self.now));
             }
         }
+        for h in 0..self.plan.hosts {
+            let alone = !(0..=self.plan.hosts).any(|from| from != h && self.reaches(from, h));
+            let seen = &mut self.watch.seen[h];
+            match seen.alone_since {
+                None if alone => seen.alone_since = Some(self.now),
+                Some(since) if !alone => {
+                    seen.alone = (since, self.now);
+                    seen.alone_since = None;
+                }
+                _ => {}
+            }
+        }
     }
 
     pub fn watch_members(&mut self, h: usize, version: u64, members: &Membership) {
@@ -320,11 +350,15 @@ impl World {
     pub fn watch_hearing(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let seen = &mut self.watch.seen[h];
         seen.heard_any = true;
+        if priority == 0 {
+            seen.ignored.1 = 0;
+        }
         if priority == 0
             && let Some(following) = &mut seen.following
             && following.from == from
         {
             following.resigned.get_or_insert(at);
+            following.resigned_told.get_or_insert(self.now);
         }
     }
 
@@ -332,12 +366,18 @@ impl World {
     pub fn watch_heard(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let active = self.is_active(h);
         let own = self.hosts[h].process.as_ref().map_or(0, |process| process.subject.priority());
-        let ignored = self.plan.preempt && priority < own;
         let seen = &mut self.watch.seen[h];
+        let overtaken = seen.following.is_some_and(|following| {
+            following.from == from && following.resigned_told.is_some_and(|told| self.now < told + OVERTAKEN)
+        });
+        let ignored = overtaken || self.plan.preempt && priority < own;
         if priority > 0 && !active {
             seen.accepted = at;
+            if ignored && !overtaken {
+                seen.ignored = (priority, at);
+            }
             if !ignored {
-                seen.following = Some(Following { from, at, resigned: None });
+                seen.following = Some(Following { from, at, resigned: None, resigned_told: None });
             }
         }
     }
@@ -364,6 +404,9 @@ impl World {
         }
         if before == after {
             return;
+        }
+        if after == State::Backup {
+            seen.bears = now;
         }
         if after != State::Active {
             seen.tenure = None;

@@ -272,7 +272,7 @@ impl World {
             interval: Duration::from_micros(plan.interval),
             priority: plan.by_hand.as_ref().map(|priorities| priorities[h]),
             preempt: plan.preempt,
-            preempt_delay: Duration::ZERO,
+            preempt_delay: Duration::from_micros(plan.preempt_delay),
             lease: Some(Duration::from_micros(plan.lease())),
             handover_limit: Duration::from_micros(plan.handover_limit),
             announcements: Announcements {
