@@ -1,6 +1,6 @@
 //! The test bed: two hosts with haproxy and an agent each, a switch, a client. The same for every contender.
 
-use super::contender::{Agent, Contender, Standing};
+use super::contender::{self, Agent, Contender, Standing};
 use super::load::{Load, SHORT, SLOW};
 use anyhow::{Context, Result, bail};
 use outrider::lab::process::Process;
@@ -21,7 +21,6 @@ const CALM: Duration = Duration::from_millis(250);
 /// Enough for anything that works.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
-const OUTRIDER: &str = env!("CARGO_BIN_EXE_outrider");
 
 /// Two hosts, and everything that runs on them.
 pub struct Bed {
@@ -37,7 +36,7 @@ pub struct Bed {
 impl Bed {
     /// Builds it; no agent runs yet.
     pub async fn new() -> Result<Self> {
-        let lab = Lab::new(2, OUTRIDER).await?;
+        let lab = Lab::new(2, contender::outrider()).await?;
         lab.client().stop();
         let folder = tempfile::tempdir()?;
         let mut balancers = Vec::new();

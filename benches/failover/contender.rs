@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 
-const OUTRIDER: &str = env!("CARGO_BIN_EXE_outrider");
 const KEEPALIVED: &str = "/usr/sbin/keepalived";
+
+/// The agent under test: Cargo's, or another build of it, such as the image's.
+pub fn outrider() -> PathBuf {
+    let other = std::env::var_os("OUTRIDER_BENCH_PROGRAM").filter(|path| !path.is_empty());
+    other.map_or_else(|| env!("CARGO_BIN_EXE_outrider").into(), PathBuf::from)
+}
 
 /// A program and its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +85,7 @@ impl Contender {
     /// do not share memory that two machines would not share.
     pub async fn start(self, host: &Host, peer: &Host, folder: &Path) -> Result<Agent> {
         let process = if self.is_outrider() {
-            let mut command = Command::new(copy(OUTRIDER, folder)?);
+            let mut command = Command::new(copy(&outrider(), folder)?);
             command.arg("run").env_clear().env("OUTRIDER_VIP", VIP.to_string());
             match self {
                 Self::OutriderSlow => drop(command.env("OUTRIDER_ADVERT_INTERVAL", "1s")),
@@ -92,7 +97,7 @@ impl Contender {
             let config = if self == Self::Tuned { tuned(host, peer) } else { original(host) };
             let file = folder.join("keepalived.conf");
             fs::write(&file, config).context("write keepalived.conf")?;
-            let mut command = Command::new(copy(KEEPALIVED, folder)?);
+            let mut command = Command::new(copy(Path::new(KEEPALIVED), folder)?);
             command
                 .args(["--vrrp", "--dont-fork", "--log-console", "--no-syslog"])
                 .arg("--use-file")
@@ -197,11 +202,11 @@ vrrp_instance apps-vips {{
     )
 }
 
-fn copy(program: &str, folder: &Path) -> Result<PathBuf> {
-    let name = Path::new(program).file_name().context("a program has a name")?;
-    let copy = folder.join(name);
+fn copy(program: &Path, folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join(program.file_name().context("a program has a name")?);
     if !copy.exists() {
-        fs::copy(program, &copy).with_context(|| format!("copy {program}; apt-get install keepalived?"))?;
+        fs::copy(program, &copy)
+            .with_context(|| format!("copy {}; apt-get install keepalived?", program.display()))?;
     }
     Ok(copy)
 }

@@ -5,6 +5,7 @@
 //! OUTRIDER_BENCH_ONLY=…        FAULT, CONTENDER or FAULT/CONTENDER, several separated by commas
 //! OUTRIDER_BENCH_REST=30       seconds at rest for CPU and memory; 0: not measured
 //! OUTRIDER_BENCH_OUT=target/failover   table (.md), picture (.svg), every run (.csv), what was said (.log)
+//! OUTRIDER_BENCH_PROGRAM=…     another build of outrider, such as the image's, whose memory is what counts
 //! ```
 //!
 //! Needs haproxy, keepalived, curl and ss, and root or user namespaces.

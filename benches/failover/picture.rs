@@ -141,7 +141,8 @@ fn x(span: Span) -> f64 {
 
 fn label(span: Span) -> String {
     match span.seconds {
-        seconds if span.lasting => format!("&gt; {seconds:.0} s"),
+        // Not rounded up: that long it was seen to last.
+        seconds if span.lasting => format!("&gt; {:.1} s", (seconds * 10.0).floor() / 10.0),
         seconds if seconds >= 0.9995 => format!("{seconds:.2} s"),
         seconds if seconds >= 0.0005 => format!("{:.0} ms", seconds * 1000.0),
         _ => "none".to_owned(),

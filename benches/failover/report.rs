@@ -16,7 +16,11 @@ pub fn markdown(results: &Results) -> String {
          each ms; observed for {limit} s at most)\n"
     );
     medians(&mut text, results);
-    let _ = writeln!(text, "\nEverything: minimum / median / p99 / maximum\n");
+    let _ = writeln!(
+        text,
+        "\nEverything: minimum / median / p99 / maximum. A host that is cut off may keep its address where nobody \
+         sees it; it is counted as a second holder all the same.\n"
+    );
     details(&mut text, results);
     if !results.rests.is_empty() {
         let _ = writeln!(text, "\nAt rest (CPU: share of one core; memory: Pss of all its processes)\n");
