@@ -3,6 +3,7 @@
 //! The environment over an optional TOML file, merged as plain texts (`layers`); texts to values
 //! (`values`); what must hold between them (`load`). No fault ends the reading: all are told at once.
 
+mod argv;
 mod describe;
 mod layers;
 mod load;
@@ -13,6 +14,7 @@ pub use describe::{describe, help, table};
 
 use crate::core::advert::Version;
 pub use crate::core::announce::Announcements;
+pub use crate::core::guard::Guards;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -101,9 +103,9 @@ pub enum Target {
         /// The whole URL, `http://…` or `https://…`. Its user part is a secret.
         url: String,
     },
-    /// A command: an argument vector, never a shell.
+    /// A program that ends with 0 if all is well. No shell is involved unless it is the program.
     Exec {
-        /// Program and arguments.
+        /// Absolute path of the program, and its arguments; at least the path.
         argv: Vec<String>,
     },
 }
@@ -179,6 +181,10 @@ pub struct Config {
     pub track_link: bool,
     /// Lifetime of the address in the kernel.
     pub lease: Lease,
+    /// Whose sign of life is wanted before a claim.
+    pub guards: Guards,
+    /// Name of the local socket: a path, or `@name` for an abstract one.
+    pub socket: String,
     /// Whether an address that is there already and is not ours is taken over.
     pub adopt: bool,
     /// How long a leaver waits for its successor.

@@ -3,15 +3,17 @@
 //! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as [`Command`]s.
 //!
 //! The contract of [`Agent`]: call a `handle_…` method for whatever happened, with a time that never goes
-//! backwards; then carry out what [`Agent::next_command`] returns, in order, until it returns none; then wait
-//! until [`Agent::next_deadline`] and call [`Agent::handle_timeout`]. A spurious call does nothing. After a
-//! wait, adverts that have arrived meanwhile are handed in before the timeout: they may have ended a silence.
+//! backwards; hand in the adverts that have arrived as well, since they may have ended a silence; then call
+//! [`Agent::handle_timeout`], which alone acts on time; then carry out what [`Agent::next_command`] returns, in
+//! order, until it returns none; then wait until [`Agent::next_deadline`], or for the next thing to happen. A
+//! spurious call does nothing.
 
 pub mod advert;
 pub mod announce;
 pub mod command;
 pub mod event;
 pub mod fitness;
+pub mod guard;
 pub mod lease;
 pub mod members;
 pub mod peers;
@@ -26,10 +28,11 @@ use announce::Announcements;
 use command::Command;
 use event::{Event, State};
 use fitness::Fitness;
+use guard::{Guard, Guards, Watch};
 use members::{Membership, Standing};
 use peers::Peers;
 use probe::Probe;
-use router::{Leave, Router, Stance};
+use router::{Leave, NoClaim, Router, Stance};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -46,6 +49,10 @@ const REFUSAL: Duration = Duration::from_secs(5);
 /// Adverts that cannot be accepted count as a holder for at least this long: longer than three of keepalived's
 /// usual intervals.
 const UNSEEN: Duration = Duration::from_secs(4);
+/// How long a station that announces our address has to turn out to be a router that takes over.
+const CONTEST: Duration = Duration::from_millis(200);
+/// How long a peer may have our own priority before it is named.
+const EQUAL: Duration = Duration::from_secs(10);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -91,6 +98,8 @@ pub struct Settings {
     pub rise: u32,
     /// Failures that make a fit host unfit.
     pub fall: u32,
+    /// Whose sign of life is wanted before a claim.
+    pub guards: Guards,
 }
 
 /// What the kernel did about the addresses, or what happened to them.
@@ -136,6 +145,26 @@ pub struct Heard {
     pub advert: Advert,
 }
 
+/// Whether a host that drains lets go of the address even if nobody takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It does.
+    Yes,
+    /// It keeps the address until somebody does.
+    No,
+}
+
+/// Whether a person wants this host out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    No,
+    /// `answered`: the person was told how it went.
+    Yes {
+        force: bool,
+        answered: bool,
+    },
+}
+
 /// How far the metadata can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Freshness {
@@ -158,11 +187,22 @@ pub struct Agent {
     reread_at: Time,
     peers: Peers,
     probe: Probe,
+    guard: Guard,
+    drain: Drain,
+    /// Since when no advert could be sent, and why.
+    unsent: Option<(Time, String)>,
     held_before: bool,
-    link: Result<(), String>,
+    /// Another station announced an address that this host holds.
+    contested: Option<([u8; 6], Time)>,
+    /// When another router last advertised the address.
+    rival_at: Option<Time>,
+    /// None: not known yet.
+    link: Option<Result<(), String>>,
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
+    /// Who has had our own priority, and since when.
+    equal: Option<(IpAddr, Time)>,
     /// What was said, and how often it has happened since.
     warned: BTreeMap<(IpAddr, &'static str), u64>,
     stopping: bool,
@@ -184,11 +224,17 @@ impl Agent {
             reread_at: now,
             peers: Peers::default(),
             probe: Probe::default(),
+            guard: Guard::new(settings.guards.clone(), settings.interval),
+            drain: Drain::No,
+            unsent: None,
             held_before: false,
-            link: Err("the state of the link is not known yet".to_owned()),
+            contested: None,
+            rival_at: None,
+            link: None,
             foreign: None,
             refused: None,
             unseen: None,
+            equal: None,
             warned: BTreeMap::new(),
             stopping: false,
             exited: false,
@@ -208,8 +254,10 @@ impl Agent {
         self.router.priority()
     }
 
-    /// What is to be done next.
-    pub fn next_command(&mut self) -> Option<Command> {
+    /// What is to be done next, at `now`: what was decided before a sleep, or within a lease, is not done after
+    /// it.
+    pub fn next_command(&mut self, now: Time) -> Option<Command> {
+        self.fence(now);
         self.commands.pop_front()
     }
 
@@ -218,7 +266,11 @@ impl Agent {
         // The core wants to be woken even when nothing is due: a long gap between turns means it slept.
         let pulse = self.turn + self.router.master_down() / 2;
         let refused = self.refused.as_ref().map(|(_, until)| *until);
-        let deadlines = [self.router.deadline(), self.probe.deadline(), refused];
+        let overdue = self.router.suspicious_at().filter(|at| *at > self.turn);
+        // Without a link nobody is asked.
+        let guard = if self.link_is_up() { self.guard.deadline() } else { None };
+        let contested = self.contested.map(|(_, at)| at + CONTEST);
+        let deadlines = [contested, self.router.deadline(), overdue, self.probe.deadline(), guard, refused];
         deadlines.into_iter().flatten().fold(pulse, Time::min)
     }
 
@@ -230,9 +282,11 @@ impl Agent {
         let changed = self.members.as_ref() != Some(members);
         if changed {
             let source = self.settings.source;
-            let listed = members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
+            let listed: Vec<IpAddr> =
+                members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
+            self.guard.set_peers(listed.clone());
             self.peers.set_listed(now, listed);
-            self.router.set_targets(self.peers.targets());
+            self.tell_peers();
             self.members = Some(members.clone());
             let before = self.router.priority();
             let priority = self.derived_priority();
@@ -240,7 +294,8 @@ impl Agent {
             let names: Vec<_> =
                 members.others.iter().map(|m| format!("{} ({})", m.name, m.address)).collect();
             let others = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-            let was = if before == priority { String::new() } else { format!(", was {before}") };
+            let known = self.router.state() != State::Initialize && before != priority;
+            let was = if known { format!(", was {before}") } else { String::new() };
             self.notice(format!("taking part with {others}; own priority {priority}{was}"));
         }
         self.settle(now);
@@ -286,10 +341,39 @@ impl Agent {
     /// Whether the interface can carry our adverts; if not, why.
     pub fn handle_link(&mut self, now: Time, link: Result<(), String>) {
         self.wake(now);
-        if self.link.is_err() && link.is_ok() {
+        if matches!(self.link, Some(Err(_))) && link.is_ok() {
             self.router.listen_anew(now);
         }
-        self.link = link;
+        self.link = Some(link);
+        self.settle(now);
+    }
+
+    /// The default gateway on the interface, which may be asked for a sign of life.
+    pub fn handle_gateway(&mut self, now: Time, gateway: Option<IpAddr>) {
+        self.wake(now);
+        self.guard.set_gateway(gateway);
+        self.settle(now);
+    }
+
+    /// How the sending of an advert went: at least one copy left this host, or why none did.
+    pub fn handle_sent(&mut self, now: Time, sent: Result<(), String>) {
+        match sent {
+            Ok(()) => self.unsent = None,
+            Err(why) => {
+                self.warn(self.settings.source, "send", format!("no advert can be sent: {why}"));
+                self.unsent.get_or_insert((now, why));
+            }
+        }
+    }
+
+    /// A person wants this host out of service (`force`: even if nobody takes over), or back in it. A wish to
+    /// drain is answered by [`Command::Drained`].
+    pub fn handle_drain(&mut self, now: Time, drain: Option<Force>) {
+        self.wake(now);
+        self.drain = match drain {
+            None => Drain::No,
+            Some(force) => Drain::Yes { force: force == Force::Yes, answered: false },
+        };
         self.settle(now);
     }
 
@@ -319,10 +403,16 @@ impl Agent {
             );
             return self.unseen(now, from, "interval", text);
         }
-        self.notice_mistakes(from, advert);
+        self.notice_mistakes(now, from, advert);
+        if advert.priority != 0 {
+            // Whoever announced the address was this router: it is answered, or yielded to.
+            self.contested = None;
+            self.rival_at = Some(now);
+        }
+        self.guard.heard(now);
         if self.peers.hear(now, from) {
             self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
-            self.router.set_targets(self.peers.targets());
+            self.tell_peers();
         }
         if !self.peers.is_listed(from) {
             self.reread(now);
@@ -341,12 +431,16 @@ impl Agent {
         }
     }
 
-    /// Another station said by ARP that one of the addresses is its own.
+    /// Another station said by ARP that this address is its own.
     pub fn handle_arp(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) {
         self.wake(now);
-        if self.settings.addresses.contains(&address) && self.probe.answered(now, mac) {
-            let text = format!("{address} is in use by {}: no claim while it answers", hardware(mac));
-            self.commands.push_back(Command::Tell(Event::Warning(text)));
+        self.guard.saw(now, address);
+        if self.settings.addresses.contains(&address) {
+            self.probe.answered(now, mac);
+            let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= CONTEST);
+            if self.router.state() == State::Active && !rival {
+                self.contested.get_or_insert((mac, now));
+            }
         }
         self.settle(now);
     }
@@ -355,9 +449,17 @@ impl Agent {
     pub fn handle_kernel(&mut self, now: Time, answer: &Kernel) {
         self.wake(now);
         match answer {
-            Kernel::Foreign(why) => self.foreign = Some(why.clone()),
+            Kernel::Foreign(why) => {
+                if self.router.state() == State::Fault {
+                    // No change of state will tell it, and a person has to act on it.
+                    self.commands.push_back(Command::Tell(Event::Warning(why.clone())));
+                }
+                self.foreign = Some(why.clone());
+            }
             Kernel::ForeignGone => self.foreign = None,
-            Kernel::Failed { adding: true, why } => self.refused = Some((why.clone(), now + REFUSAL)),
+            Kernel::Failed { adding: true, why } => {
+                self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));
+            }
             Kernel::Failed { adding: false, why } => {
                 let text = format!("the kernel refused to renew or remove the address: {why}");
                 self.warn(self.settings.source, "kernel", text);
@@ -379,30 +481,59 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
+        self.defend(now);
         self.router.timeout(now, &mut self.commands);
         self.settle(now);
     }
 
-    /// Notices a sleep before anything else is looked at.
     fn wake(&mut self, now: Time) {
-        let gap = now.saturating_sub(self.turn);
-        if gap > self.router.master_down() {
-            self.router.slept(now, gap, &mut self.commands);
-        }
+        self.fence(now);
         self.turn = now;
+    }
+
+    /// Notices a sleep, or the end of the lease, before anything else is looked at or done.
+    fn fence(&mut self, now: Time) {
+        let gap = now.saturating_sub(self.turn);
+        let slept = gap > self.router.master_down();
+        if slept || self.router.is_overdue(now) {
+            self.commands.retain(|command| !command.is_for_an_active());
+        }
+        if slept {
+            self.router.slept(now, gap, &mut self.commands);
+            self.turn = now;
+        }
+        self.router.check_lease(now, &mut self.commands);
     }
 
     fn settle(&mut self, now: Time) {
         if self.refused.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.refused = None;
         }
+        self.give_up_sending(now);
         self.held_before |= self.router.state() == State::Active;
+        let watch = match self.router.state() {
+            State::Active => Watch::Holding,
+            _ if self.router.is_suspicious(now) => Watch::Urgent,
+            _ => Watch::Calm,
+        };
+        let ask = if self.link_is_up() { self.guard.turn(now, watch) } else { Vec::new() };
+        if !ask.is_empty() {
+            self.commands.push_back(Command::Ask(ask));
+        }
         let first = !self.held_before && !self.peers.any_heard();
-        if self.probe.turn(now, first && self.link.is_ok()) {
+        if self.probe.turn(now, first && self.link_is_up()) {
             self.commands.push_back(Command::Probe);
         }
-        let stance = self.stance(now, first);
-        self.router.settle(now, stance, &mut self.commands);
+        // A host that has just become a Backup has not been asked yet whether it may claim.
+        for _ in 0..2 {
+            let before = self.router.state();
+            let stance = self.stance(now, first);
+            self.router.settle(now, stance, &mut self.commands);
+            if self.router.state() == before {
+                break;
+            }
+        }
+        self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
         }
@@ -417,12 +548,13 @@ impl Agent {
     }
 
     fn stance(&self, now: Time, first: bool) -> Stance {
-        let absent = self.members.is_none().then(|| "it is not known yet who takes part".to_owned());
-        let refused =
-            || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
-        let unfit = self.link.clone().err().or_else(|| self.foreign.clone()).or_else(refused);
+        let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
+        let refused = || self.refused.as_ref().map(|(why, _)| why.clone());
+        let link = self.link.as_ref().and_then(|link| link.clone().err());
+        let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
             _ if self.stopping => Some(Leave::Shutdown),
+            _ if let Drain::Yes { force, .. } = self.drain => Some(Leave::Drain { force }),
             Some(Membership { me: Standing::Left(why), .. }) => Some(Leave::Membership(why.clone())),
             _ => None,
         };
@@ -430,28 +562,93 @@ impl Agent {
             absent,
             unfit: unfit.or_else(|| self.fitness.unfit()),
             leave,
-            no_claim: self.no_claim(now, first),
+            no_claim: if self.router.would_claim(now) { self.no_claim(now, first) } else { None },
+            isolated: self.guard.is_isolated(now),
+        }
+    }
+
+    /// Tells the person who drains how it went, once.
+    fn answer_drain(&mut self) {
+        let Drain::Yes { force, answered: false } = self.drain else { return };
+        let result = match self.router.state() {
+            State::Active if self.router.keeps_reluctantly() => Err(
+                "no other member took the address, so this host keeps it and tries again every few seconds; \
+                 `outrider undrain` ends that, `outrider drain --force` lets go of the address"
+                    .to_owned(),
+            ),
+            State::Active => return,
+            // The kernel has still to take it away.
+            _ if !self.router.is_clear() => return,
+            State::Initialize | State::Backup | State::Fault => Ok(()),
+        };
+        self.drain = Drain::Yes { force, answered: true };
+        self.commands.push_back(Command::Drained(result));
+    }
+
+    /// Announces again what another station has announced as its own, unless that was a router that takes over:
+    /// its advert would have been here by now.
+    fn defend(&mut self, now: Time) {
+        let Some((mac, at)) = self.contested else { return };
+        if self.router.state() != State::Active {
+            self.contested = None;
+        } else if now >= at + CONTEST {
+            self.contested = None;
+            let text =
+                format!("the address is announced by {}, too, which is no router of ours", hardware(mac));
+            self.warn(self.settings.source, "contest", text);
+            self.router.announce_anew(now);
+        }
+    }
+
+    /// A holder nobody can hear gives up, as its peers have taken over.
+    fn give_up_sending(&mut self, now: Time) {
+        // A Backup sends nothing that would show that it can send again.
+        if self.router.state() != State::Active {
+            self.unsent = None;
+        }
+        if let Some((since, why)) = &self.unsent
+            && now.saturating_sub(*since) > self.router.master_down()
+        {
+            self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));
+            self.unsent = None;
         }
     }
 
     /// Why the address must not be claimed just now although nobody is believed to hold it.
-    fn no_claim(&self, now: Time, first: bool) -> Option<String> {
+    fn no_claim(&self, now: Time, first: bool) -> Option<NoClaim> {
+        let alarming = |why: String| Some(NoClaim { why, alarming: true, deaf: false });
+        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false, deaf: false });
         let window = UNSEEN.max(self.router.master_down());
         if let Some((from, at)) = self.unseen
             && now.saturating_sub(at) < window
         {
-            return Some(format!("{from} advertises it in a way that this host must reject"));
+            return alarming(format!("{from} advertises the address in a way that this host must reject"));
+        }
+        if !self.guard.alive_since(self.router.life_wanted_since(now)) {
+            let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
+            let why = format!("this host seems cut off: no sign of life from {}", asked.join(", "));
+            return Some(NoClaim { why, alarming: true, deaf: true });
         }
         if !first {
             return None;
         }
         if let Some(mac) = self.probe.rival(now) {
-            return Some(format!("the station {} answers for it", hardware(mac)));
+            return alarming(format!("the address is in use by {}, which answers for it", hardware(mac)));
         }
         if !self.probe.asked() {
-            return Some("other stations are still being asked by ARP".to_owned());
+            return passing("other stations are still being asked by ARP");
         }
-        self.is_stale(now).then(|| "the metadata has to be confirmed first".to_owned())
+        if self.is_stale(now) { passing("the metadata has to be confirmed first") } else { None }
+    }
+
+    fn tell_peers(&mut self) {
+        let targets = self.peers.targets();
+        self.commands.push_back(Command::Peers(targets.clone()));
+        self.router.set_targets(targets);
+    }
+
+    fn link_is_up(&self) -> bool {
+        matches!(self.link, Some(Ok(())))
     }
 
     fn is_stale(&self, now: Time) -> bool {
@@ -483,14 +680,20 @@ impl Agent {
             && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
     }
 
-    fn notice_mistakes(&mut self, from: IpAddr, advert: &Advert) {
+    fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
         let same = advert.addresses.len() == self.settings.addresses.len()
             && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
         if !same {
             let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
             self.warn(from, "addresses", text);
         }
-        if advert.priority != 0 && advert.priority == self.router.priority() {
+        if advert.priority == 0 || advert.priority != self.router.priority() {
+            self.equal = self.equal.filter(|(who, _)| *who != from);
+            return;
+        }
+        // Hosts read a change of members up to seconds apart; until all have, two may be equal.
+        let (who, since) = *self.equal.get_or_insert((from, now));
+        if who == from && now.saturating_sub(since) > EQUAL {
             let text = format!("{from} has the same priority {} as this host", advert.priority);
             self.warn(from, "priority", text);
         }
@@ -498,7 +701,7 @@ impl Agent {
 
     fn unseen(&mut self, now: Time, from: IpAddr, kind: &'static str, text: String) {
         self.unseen = Some((from, now));
-        self.warn(from, kind, text);
+        self.say(from, kind, Event::Alarm(text));
     }
 
     fn notice(&mut self, text: String) {
@@ -507,13 +710,17 @@ impl Agent {
 
     /// Says a thing once for each peer and kind, and counts it.
     fn warn(&mut self, from: IpAddr, kind: &'static str, text: String) {
+        self.say(from, kind, Event::Warning(text));
+    }
+
+    fn say(&mut self, from: IpAddr, kind: &'static str, event: Event) {
         if self.warned.len() >= WARNED_MAX && !self.warned.contains_key(&(from, kind)) {
             return;
         }
         let count = self.warned.entry((from, kind)).or_insert(0);
         *count += 1;
         if *count == 1 {
-            self.commands.push_back(Command::Tell(Event::Warning(text)));
+            self.commands.push_back(Command::Tell(event));
         }
     }
 }

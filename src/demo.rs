@@ -240,7 +240,7 @@ impl Demo {
     /// Waits until a host's agent is ready to take over.
     async fn backup(&self, host: usize, since: Instant, why: &str) -> Result<()> {
         let agent = &self.machine(host)?.agent;
-        let ready = self.look_on(since, agent.wait_for_line_since(since, "Backup", LIMIT)).await?.at;
+        let ready = self.look_on(since, agent.wait_for_line_since(since, "-> Backup", LIMIT)).await?.at;
         let after = ms(ready.saturating_duration_since(since));
         self.timeline.note(ready, &format!("{}: {why}, ready to take over (+{after})", self.name(host)));
         Ok(())

@@ -10,12 +10,14 @@
 //!                           └─► held::keep (one per host:port) ◄───┘
 //! ```
 
+mod exec;
 mod held;
 mod http;
 mod tcp;
 
 use crate::config::{CheckSettings, Target};
 use crate::core::{Outcome, Time};
+use exec::{Program, Running};
 use held::Held;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -63,6 +65,7 @@ pub struct Checker {
     targets: watch::Sender<Vec<Target>>,
     pace: watch::Sender<Pace>,
     asked: watch::Sender<()>,
+    running: Running,
 }
 
 impl Checker {
@@ -84,21 +87,36 @@ impl Checker {
     }
 }
 
+impl Drop for Checker {
+    /// The tasks end when their thread finds the time, which it may not get any more: programs end here and now.
+    fn drop(&mut self) {
+        self.running.end();
+    }
+}
+
 /// Starts the checks on the current tokio runtime, with no target yet.
 ///
 /// `reports` receives what each look showed; `now` is the clock of [`Report::at`].
 ///
 /// # Panics
-/// Outside a tokio runtime with I/O and time enabled.
+/// Outside a tokio runtime with everything enabled.
 pub fn start(settings: CheckSettings, reports: mpsc::UnboundedSender<Report>, now: fn() -> Time) -> Checker {
     // The crate is built without a default TLS provider; an Err says that another room was first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (targets, wanted) = watch::channel(Vec::new());
     let (pace, pace_seen) = watch::channel(Pace::Normal);
     let (asked, asked_seen) = watch::channel(());
-    let orders = Orders { settings: Arc::new(settings), reports, now, pace: pace_seen, asked: asked_seen };
+    let running = Running::new();
+    let orders = Orders {
+        settings: Arc::new(settings),
+        reports,
+        now,
+        pace: pace_seen,
+        asked: asked_seen,
+        running: running.clone(),
+    };
     tokio::spawn(supervise(wanted, orders));
-    Checker { targets, pace, asked }
+    Checker { targets, pace, asked, running }
 }
 
 /// What every target's task works by.
@@ -109,6 +127,7 @@ struct Orders {
     now: fn() -> Time,
     pace: watch::Receiver<Pace>,
     asked: watch::Receiver<()>,
+    running: Running,
 }
 
 /// A task that ends with its owner.
@@ -130,7 +149,7 @@ async fn supervise(mut wanted: watch::Receiver<Vec<Target>>, orders: Orders) {
         running.retain(|target, _| targets.contains(target));
         for target in targets {
             running.entry(target).or_insert_with_key(|target| {
-                let looker = Looker::new(target, &orders.settings);
+                let looker = Looker::new(target, &orders);
                 let held = looker.endpoint().map(|endpoint| {
                     let shared = connections.get(&endpoint).and_then(Weak::upgrade).unwrap_or_else(|| {
                         Arc::new(Held::start(endpoint.0.clone(), endpoint.1, &orders.settings))
@@ -147,7 +166,7 @@ async fn supervise(mut wanted: watch::Receiver<Vec<Target>>, orders: Orders) {
 
 /// Looks at one target each interval, and at once when there is a reason to; never twice at the same time.
 async fn watch_target(target: Target, mut looker: Looker, held: Option<Arc<Held>>, orders: Orders) {
-    let Orders { settings, reports, now, mut pace, mut asked } = orders;
+    let Orders { settings, reports, now, mut pace, mut asked, running: _ } = orders;
     let mut ended = held.as_deref().map(Held::ended);
     let mut current = *pace.borrow_and_update();
     asked.mark_unchanged();
@@ -231,20 +250,19 @@ enum Attempt {
 enum Looker {
     Tcp { host: String, port: u16 },
     Http(Box<http::Request>),
+    Exec(Program),
     Never(String),
 }
 
 impl Looker {
-    fn new(target: &Target, settings: &CheckSettings) -> Self {
+    fn new(target: &Target, orders: &Orders) -> Self {
         match target {
             Target::Tcp { host, port } => Looker::Tcp { host: tcp::bare(host), port: *port },
-            Target::Http { url } => match http::Request::new(url, settings) {
+            Target::Http { url } => match http::Request::new(url, &orders.settings) {
                 Ok(request) => Looker::Http(Box::new(request)),
                 Err(why) => Looker::Never(why),
             },
-            Target::Exec { .. } => {
-                Looker::Never("exec checks are not supported by this version; use tcp:// or http://".into())
-            }
+            Target::Exec { argv } => Looker::Exec(Program::new(argv, &orders.running)),
         }
     }
 
@@ -253,7 +271,7 @@ impl Looker {
         match self {
             Looker::Tcp { host, port } => Some((host.clone(), *port)),
             Looker::Http(request) => Some(request.endpoint()),
-            Looker::Never(_) => None,
+            Looker::Exec(_) | Looker::Never(_) => None,
         }
     }
 
@@ -280,6 +298,7 @@ impl Looker {
         match self {
             Looker::Tcp { host, port } => tcp::attempt(host, *port, settings.timeout, deadline).await,
             Looker::Http(request) => request.attempt(settings, deadline).await,
+            Looker::Exec(program) => program.attempt(settings.timeout, deadline).await,
             Looker::Never(why) => Attempt::Wrong(why.clone()),
         }
     }

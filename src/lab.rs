@@ -7,8 +7,8 @@
 //!   ─────┴─────────────────┴──── switch ────────────┴─────
 //! ```
 //!
-//! Each host has its own metadata service on 169.254.169.250:80, as every host of a Rancher environment has. Only
-//! the kernel is needed: no `ip`, no `nft`; root, or a user namespace ([`sandbox`]).
+//! Each host has its own metadata service on 169.254.169.250:80, in a namespace of its own behind docker0, as
+//! every host of a Rancher environment has. Only the kernel is needed: no `ip`, no `nft`; root, or a user namespace ([`sandbox`]).
 
 pub mod balancer;
 pub mod client;
@@ -28,6 +28,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use watch::Watcher;
 
@@ -41,6 +42,7 @@ const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 250);
 pub struct Host {
     index: usize,
     metadata: metadata::Server,
+    _docker: Namespace,
     namespace: Namespace,
     address: Ipv4Addr,
     uuid: String,
@@ -195,19 +197,19 @@ impl Lab {
         self.watcher.add(index, &namespace, self.switch.namespace()).await?;
         let address = Ipv4Addr::new(10, 10, 10, 10 + number);
         self.switch.plug(namespace.name(), &namespace, "eth0", in_lab_network(address)?).await?;
-        namespace.add_address("lo", IpAddr::from(METADATA).into()).await?;
         let uuid = format!("{number:08}-0000-4000-8000-{number:012}");
         let mut entry = metadata::Host::new(&uuid, namespace.name(), &address.to_string());
         entry.labels.clear();
         self.world.put_host(&entry);
+        let docker = docker(&namespace).await?;
         let (world, own) = (self.world.clone(), uuid.clone());
-        let serving = namespace.run(async move {
-            let listener = balancer::listen(SocketAddr::from((METADATA, 80)))?;
-            anyhow::Ok(metadata::serve(listener, world, &own)?)
+        let serving = docker.run(async move {
+            let listener = TcpListener::bind((METADATA, 80)).await?;
+            metadata::serve(listener, world, &own)
         });
         let metadata = serving.await?.context("metadata service")?;
         let (switch, program) = (self.switch.clone(), self.program.clone());
-        self.hosts.push(Host { index, metadata, namespace, address, uuid, switch, program });
+        self.hosts.push(Host { index, metadata, _docker: docker, namespace, address, uuid, switch, program });
         Ok(index)
     }
 
@@ -318,6 +320,18 @@ impl Lab {
             by.map_or("nobody".into(), |(sent, by)| format!("{by} {:?} ago", sent.elapsed()))
         )
     }
+}
+
+/// The container of a host's metadata service: Rancher's is reached through docker0 as well, and so leaves the
+/// host's own port 80 alone.
+async fn docker(host: &Namespace) -> Result<Namespace> {
+    let container = Namespace::new("metadata").await?;
+    host.connect("docker0", &container, "eth0").await?;
+    host.add_address("docker0", IpNet::new(Ipv4Addr::new(172, 17, 0, 1).into(), 16)?).await?;
+    host.add_route(METADATA, "docker0").await?;
+    container.add_address("eth0", IpNet::new(Ipv4Addr::new(172, 17, 0, 2).into(), 16)?).await?;
+    container.add_address("eth0", IpAddr::from(METADATA).into()).await?;
+    Ok(container)
 }
 
 fn in_lab_network(address: Ipv4Addr) -> Result<IpNet> {

@@ -2,8 +2,10 @@
 
 use clap::{Parser, Subcommand};
 use outrider::config::{self, Config, Faults, Loaded};
+use outrider::run::privileges::{self, Rights};
 use outrider::run::report::check_config as check_config_report;
-use outrider::run::{Misconfigured, logging};
+use outrider::run::{Misconfigured, logging, realtime};
+use outrider::status::socket::{self, Order};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -24,6 +26,16 @@ enum Command {
     Run,
     /// Print the settings in force, where each came from, and what was derived; touch nothing
     CheckConfig,
+    /// Take this host out of service: hand the address over and claim it no more
+    ///
+    /// Fails (exit code 1) while no other member takes the address; it is tried again every few seconds.
+    Drain {
+        /// Let go of the address even if no other member takes it
+        #[arg(long)]
+        force: bool,
+    },
+    /// Put this host back into service
+    Undrain,
     /// Show elections and fail-overs between hosts in network namespaces
     #[cfg(feature = "lab")]
     Demo,
@@ -42,6 +54,8 @@ fn main() -> ExitCode {
     match Arguments::parse().command.unwrap_or(Command::Run) {
         Command::Run => with_settings(run),
         Command::CheckConfig => with_settings(check_config),
+        Command::Drain { force } => with_settings(|loaded| order(&loaded, Order::Drain { force })),
+        Command::Undrain => with_settings(|loaded| order(&loaded, Order::Undrain)),
         #[cfg(feature = "lab")]
         Command::Demo => match outrider::demo::run() {
             Ok(()) => ExitCode::SUCCESS,
@@ -55,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_settings(command: fn(Loaded) -> ExitCode) -> ExitCode {
+fn with_settings(command: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
     match Config::load(std::env::vars_os()) {
         Ok(loaded) => command(loaded),
         Err(Faults(faults)) => {
@@ -68,7 +82,18 @@ fn with_settings(command: fn(Loaded) -> ExitCode) -> ExitCode {
 }
 
 fn run(loaded: Loaded) -> ExitCode {
-    let _log = logging::init(&loaded.config);
+    // Before the first thread, the log's: rights belong to threads.
+    let realtime = realtime::enter();
+    let rights = privileges::reduce();
+    let _log = realtime::aside(|| logging::init(&loaded.config));
+    match rights {
+        Ok(Rights { text, notable: true }) => tracing::info!("runs {text}{realtime}"),
+        Ok(Rights { text, notable: false }) => tracing::debug!("runs {text}{realtime}"),
+        Err(error) => {
+            tracing::error!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -88,6 +113,16 @@ fn check_config(loaded: Loaded) -> ExitCode {
     match check_config_report(&loaded) {
         Ok(report) => match write!(std::io::stdout(), "{}", report.text) {
             Ok(()) if report.wrong => ExitCode::from(WRONG),
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn order(loaded: &Loaded, order: Order) -> ExitCode {
+    match socket::order(&loaded.config.socket, order) {
+        Ok(done) => match writeln!(std::io::stdout(), "{done}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },

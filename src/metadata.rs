@@ -71,7 +71,7 @@ pub enum Update {
     /// This is in force from now on.
     Snapshot {
         /// What was understood.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
         /// When the request that brought it was sent; none: it comes from the state file, its age is unknown.
         read_at: Option<Time>,
     },
@@ -123,9 +123,12 @@ pub async fn watch(
         save_failed: false,
     };
     while !watcher.updates.is_closed() {
-        match watcher.read().await {
+        let outcome = match watcher.read().await {
             Ok(()) => watcher.follow().await,
-            Err(fault) => watcher.fail(fault).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = outcome {
+            watcher.fail(fault).await;
         }
     }
     Ok(())
@@ -207,7 +210,9 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
                 debug!("the metadata changed while it was read: reading again");
                 continue;
             }
-            return self.accept(Reading { me, hosts, services }, version, read_at).await;
+            let mut reading = Reading { me, hosts, services };
+            model::condense(&mut reading, &self.settings.settings);
+            return self.accept(reading, version, read_at).await;
         }
         Ok(())
     }
@@ -244,7 +249,7 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
         }
         let update = match read_at {
             Some(read_at) if known && self.live => Update::Confirmed { read_at },
-            _ => Update::Snapshot { snapshot: snapshot.clone(), read_at },
+            _ => Update::Snapshot { snapshot: Box::new(snapshot.clone()), read_at },
         };
         self.live = live;
         self.snapshot = Some(snapshot);
@@ -253,55 +258,59 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
     }
 
     /// Waits until everything should be read again.
-    async fn follow(&mut self) {
+    async fn follow(&mut self) -> Result<(), Fault> {
+        let Pace { max_wait, reread, debounce, .. } = self.settings.pace;
+        let nudge = self.nudge.clone();
         loop {
             let (read_at, asked) = ((self.now)(), Instant::now());
-            let nudge = self.nudge.clone();
-            tokio::select! {
-                answer = self.client.version_after(&self.version, self.settings.pace.max_wait) => match answer {
-                    Ok(version) if version == self.version => {
-                        self.poll_failures = 0;
-                        if !self.confirm(read_at).await || self.read.elapsed() >= self.settings.pace.reread {
-                            return;
-                        }
-                        // Something that answers without waiting would have us spin.
-                        if asked.elapsed() < self.settings.pace.max_wait / 2 {
-                            self.pause(self.settings.pace.debounce).await;
-                        }
-                    }
-                    Ok(_) => {
-                        self.poll_failures = 0;
-                        return self.pause(self.settings.pace.debounce).await;
-                    }
-                    Err(error) => {
-                        // A service that restarts breaks it off. Whether it is away, the next reading shows.
-                        debug!("long poll: {error:#}");
-                        let pause = self.back_off(self.poll_failures);
-                        self.poll_failures = self.poll_failures.saturating_add(1);
-                        if self.poll_failures > 1 {
-                            self.pause(pause).await;
-                        }
-                        return;
-                    }
-                },
+            let answer = tokio::select! {
+                answer = self.client.version_after(&self.version, max_wait) => answer,
                 () = nudge.notified() => {
                     self.obey().await;
                     let read_at = (self.now)();
-                    match self.client.version().await {
-                        Ok(version) if version == self.version && self.confirm(read_at).await => {}
-                        _ => return,
+                    if self.client.version().await? != self.version {
+                        return Ok(());
                     }
+                    self.confirm(read_at).await?;
+                    continue;
+                }
+            };
+            match answer {
+                Ok(version) if version == self.version => {
+                    self.poll_failures = 0;
+                    self.confirm(read_at).await?;
+                    if self.read.elapsed() >= reread {
+                        return Ok(());
+                    }
+                    // Something that answers without waiting would have us spin.
+                    if asked.elapsed() < max_wait / 2 {
+                        self.pause(debounce).await;
+                    }
+                }
+                Ok(_) => {
+                    self.poll_failures = 0;
+                    self.pause(debounce).await;
+                    return Ok(());
+                }
+                Err(error) => {
+                    // A service that restarts breaks it off. Whether it is away, the next reading shows.
+                    debug!("long poll: {error:#}");
+                    if self.poll_failures > 0 {
+                        self.pause(self.back_off(self.poll_failures)).await;
+                    }
+                    self.poll_failures = self.poll_failures.saturating_add(1);
+                    return Ok(());
                 }
             }
         }
     }
 
     /// The version has not changed; what it means to us may have, if our addresses have.
-    async fn confirm(&mut self, read_at: Time) -> bool {
-        let Some(reading) = self.reading.take() else { return false };
+    async fn confirm(&mut self, read_at: Time) -> Result<(), Refusal> {
+        let Some(reading) = self.reading.take() else { return Ok(()) };
         let understood = self.understand(&reading, Some(read_at)).await;
         self.reading = Some(reading);
-        understood.is_ok()
+        understood
     }
 
     /// Tells that there is no usable answer, and waits before the next try.

@@ -6,33 +6,42 @@
 pub mod logging;
 pub mod outside;
 pub mod place;
+mod prepare;
+pub mod privileges;
+pub mod realtime;
 pub mod report;
 mod sockets;
 
-use crate::config::{CheckSetting, Config, Lease, Loaded, Peers, Target};
+use crate::config::{Config, Lease, Loaded, Target};
 use crate::core::command::Command;
 use crate::core::event::Event;
-use crate::core::members::Membership;
-use crate::core::{self, Agent, Kernel, Time, timing};
+use crate::core::{self, Agent, Force, Kernel, Time, timing};
 use crate::health::Pace;
-use crate::metadata::{self, Snapshot, Update};
+use crate::metadata::{Snapshot, Update};
 use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
+use crate::net::link::Link;
 use crate::net::lock::Lock;
+use crate::status::socket::{Order, Request};
 use anyhow::{Context, Result, bail};
 use outside::Outside;
-use place::{NoPlace, Place};
+use place::Place;
+use prepare::{Start, prepare, targets};
 use sockets::{Meaning, Sockets, understand};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
+const DRAINED: usize = 128;
 
 /// Something in the settings contradicts what was found on this host.
 #[derive(Debug)]
@@ -86,96 +95,6 @@ impl Signals {
     }
 }
 
-/// What the wait for a start has brought.
-struct Start {
-    place: Place,
-    lock: Lock,
-    members: Membership,
-    read_at: Option<Time>,
-    unreachable: bool,
-    snapshot: Option<Snapshot>,
-}
-
-/// Waits, without a claim, for what may yet come: the metadata, an interface, an address, the lock. Says once
-/// what it is waiting for. None: the process is to end.
-async fn prepare(config: &Config, outside: &mut Outside, signals: &mut Signals) -> Result<Option<Start>> {
-    let mut waiting = String::new();
-    let mut wait_for = move |why: &str| {
-        if waiting != why {
-            info!("waiting, without a claim: {why}");
-            why.clone_into(&mut waiting);
-        }
-    };
-    let mut latest: Option<(Snapshot, Option<Time>)> = None;
-    let mut unreachable = false;
-    loop {
-        let known = latest.is_some() || config.peers != Peers::Rancher;
-        if known {
-            match place::find(config, latest.as_ref().map(|(snapshot, _)| &snapshot.me)) {
-                Ok(place) => match Lock::acquire(&place.interface, "4", config.vrid)? {
-                    Some(lock) => {
-                        let (snapshot, read_at) = latest.unzip();
-                        let members = match (&snapshot, &config.peers) {
-                            (Some(snapshot), _) => snapshot.membership.clone(),
-                            (None, Peers::List(peers)) => metadata::from_list(peers, place.source.into()),
-                            (None, Peers::Rancher) => bail!("there is no membership"),
-                        };
-                        let read_at = read_at.map(|at| at.unwrap_or(outside::AGES_AGO));
-                        return Ok(Some(Start { place, lock, members, read_at, unreachable, snapshot }));
-                    }
-                    None => wait_for(&format!(
-                        "another agent on this host serves virtual router {} on {}",
-                        config.vrid, place.interface
-                    )),
-                },
-                Err(NoPlace::Wait(why)) => wait_for(&why),
-                Err(NoPlace::Wrong(why)) => return Err(Misconfigured(why).into()),
-            }
-        }
-        tokio::select! {
-            () = signals.end() => return Ok(None),
-            update = outside.updates.recv() => match update {
-                Some(Update::Snapshot { snapshot, read_at }) => {
-                    latest = Some((snapshot, read_at));
-                    unreachable = false;
-                }
-                Some(Update::Confirmed { read_at }) => {
-                    unreachable = false;
-                    if let Some((_, at)) = &mut latest {
-                        *at = Some(read_at);
-                    }
-                }
-                Some(Update::Unreachable { .. }) => unreachable = true,
-                None => bail!("the metadata is not watched any more"),
-            },
-            () = tokio::time::sleep(RETRY), if known => {}
-        }
-    }
-}
-
-/// What is to be checked, or why that is not known.
-pub(crate) fn targets(config: &Config, snapshot: Option<&Snapshot>) -> Result<Vec<Target>, String> {
-    match (&config.check, snapshot) {
-        (CheckSetting::These(targets), _) => Ok(targets.clone()),
-        (CheckSetting::Published(_), None) => Err("the metadata did not answer yet".to_owned()),
-        (CheckSetting::Published(wanted), Some(snapshot)) if snapshot.ports.is_empty() => Err(match wanted {
-            None => "no load balancer service publishes a TCP port on the member hosts; set OUTRIDER_LB or \
-                     OUTRIDER_CHECK"
-                .to_owned(),
-            Some((stack, service)) => {
-                format!("the service {stack}/{service} publishes no TCP port on the member hosts")
-            }
-        }),
-        (CheckSetting::Published(_), Some(snapshot)) => {
-            let target = |port: &metadata::PublishedPort| match port.http {
-                true => Target::Http { url: format!("http://127.0.0.1:{}/", port.port) },
-                false => Target::Tcp { host: "127.0.0.1".to_owned(), port: port.port },
-            };
-            Ok(snapshot.ports.iter().map(target).collect())
-        }
-    }
-}
-
 /// The running agent.
 struct Runner<'a> {
     config: &'a Config,
@@ -186,9 +105,12 @@ struct Runner<'a> {
     kernel: UnboundedReceiver<address::Event>,
     sockets: Option<Sockets>,
     reopen_at: Option<tokio::time::Instant>,
-    link: crate::net::link::Link,
+    /// None: not told yet.
+    link: Option<Link>,
     source_present: bool,
     foreign: BTreeSet<Ipv4Addr>,
+    /// People who wait for a drain to end.
+    draining: Vec<oneshot::Sender<Result<String, String>>>,
     /// Errors that were said and have not ended since.
     said: BTreeSet<String>,
     /// Dies with the process, and the virtual router's claim on this host with it.
@@ -228,6 +150,7 @@ impl<'a> Runner<'a> {
                 min_ttl: config.min_ttl,
                 rise: config.checks.rise,
                 fall: config.checks.fall,
+                guards: config.guards.clone(),
             },
             now,
         );
@@ -254,12 +177,14 @@ impl<'a> Runner<'a> {
             kernel,
             sockets: Some(sockets),
             reopen_at: None,
-            link: crate::net::link::Link::ABSENT,
+            link: None,
             source_present: true,
             foreign: BTreeSet::new(),
+            draining: Vec::new(),
             said: BTreeSet::new(),
             _lock: lock,
         };
+        runner.outside.set_interface(&runner.place.interface);
         runner.set_targets(snapshot.as_ref());
         Ok(runner)
     }
@@ -273,7 +198,6 @@ impl<'a> Runner<'a> {
             alarm.set(Some(self.agent.next_deadline())).context("cannot set the timer")?;
             // Each branch only waits, or takes one item: dropping it loses nothing.
             tokio::select! {
-                biased;
                 received = receive(self.sockets.as_ref()) => match received {
                     Ok(received) => self.hear(&received),
                     Err(error) => self.lose_sockets(&error),
@@ -299,6 +223,10 @@ impl<'a> Runner<'a> {
                     Some(update) => self.update(update),
                     None => bail!("the metadata is not watched any more"),
                 },
+                Some(gateway) = self.outside.gateways.recv() => {
+                    self.agent.handle_gateway(alarm::now(), gateway.map(IpAddr::V4));
+                }
+                Some(request) = self.outside.orders.recv() => self.obey(request),
                 () = wait_until(self.reopen_at) => self.reopen(),
             }
             self.drain();
@@ -308,7 +236,8 @@ impl<'a> Runner<'a> {
 
     /// Adverts that are already here may have ended a silence: they are heard before time is looked at.
     fn drain(&mut self) {
-        while let Some(sockets) = &self.sockets {
+        for _ in 0..DRAINED {
+            let Some(sockets) = &self.sockets else { return };
             match sockets.receiver.try_receive() {
                 Ok(Some(received)) => self.hear(&received),
                 Ok(None) => return,
@@ -323,6 +252,28 @@ impl<'a> Runner<'a> {
             Meaning::Advert(heard) => self.agent.handle_advert(now, &heard),
             Meaning::Rejected { from, why } => self.agent.handle_rejected(now, from, &why),
             Meaning::Nothing => {}
+        }
+    }
+
+    fn obey(&mut self, request: Request) {
+        let force = |force| if force { Force::Yes } else { Force::No };
+        match request.order {
+            Order::Drain { force: forced } => {
+                self.draining.push(request.answer);
+                self.agent.handle_drain(alarm::now(), Some(force(forced)));
+            }
+            Order::Undrain => {
+                self.agent.handle_drain(alarm::now(), None);
+                let _ = request.answer.send(Ok("this host takes part again".to_owned()));
+                self.drained(&Err("undrained meanwhile".to_owned()));
+            }
+        }
+    }
+
+    fn drained(&mut self, result: &Result<(), String>) {
+        let done = result.clone().map(|()| "this host is drained: it does not hold the address".to_owned());
+        for answer in self.draining.drain(..) {
+            let _ = answer.send(done.clone());
         }
     }
 
@@ -389,27 +340,38 @@ impl<'a> Runner<'a> {
                 Kernel::ForeignGone
             }
             address::Event::Link(link) => {
-                let (before, again) = (self.link.index, link.up && !self.link.up);
-                self.link = link;
-                if link.index != before && before.is_some() || again && self.sockets.is_none() {
+                let before = self.link.replace(link);
+                let another =
+                    before.is_some_and(|before| before.index.is_some() && before.index != link.index);
+                if another || link.up && self.sockets.is_none() {
                     self.reopen();
                 }
-                return self.agent.handle_link(now, self.link_state());
+                return self.tell_link();
             }
             address::Event::Source { present } => {
                 self.source_present = present;
-                return self.agent.handle_link(now, self.link_state());
+                return self.tell_link();
             }
         };
         self.agent.handle_kernel(now, &kernel);
     }
 
-    /// Whether adverts can pass.
-    fn link_state(&self) -> Result<(), String> {
+    /// Tells the core whether adverts can pass, once that is known.
+    fn tell_link(&mut self) {
+        if let Some(link) = self.link {
+            let state = self.link_state(link);
+            if state.is_ok() {
+                self.outside.look_around();
+            }
+            self.agent.handle_link(alarm::now(), state);
+        }
+    }
+
+    fn link_state(&self, link: Link) -> Result<(), String> {
         let interface = &self.place.interface;
-        if self.link.index.is_none() {
+        if link.index.is_none() {
             Err(format!("the interface {interface} is gone"))
-        } else if !self.link.up && self.config.track_link {
+        } else if !link.up && self.config.track_link {
             Err(format!("the link of {interface} is down"))
         } else if !self.source_present {
             Err(format!("the source address {} is not on this host", self.place.source))
@@ -424,7 +386,7 @@ impl<'a> Runner<'a> {
         tracing::debug!("sockets on {}: {error}", self.place.interface);
         self.sockets = None;
         self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
-        self.agent.handle_link(alarm::now(), self.link_state());
+        self.tell_link();
     }
 
     fn reopen(&mut self) {
@@ -432,7 +394,7 @@ impl<'a> Runner<'a> {
             Ok(sockets) => {
                 self.sockets = Some(sockets);
                 self.reopen_at = None;
-                self.agent.handle_link(alarm::now(), self.link_state());
+                self.tell_link();
             }
             Err(error) => {
                 tracing::debug!("{error:#}");
@@ -444,7 +406,7 @@ impl<'a> Runner<'a> {
 
     /// Carries out what the core wants. Tells whether the process is to end.
     fn carry_out(&mut self) -> bool {
-        while let Some(command) = self.agent.next_command() {
+        while let Some(command) = self.agent.next_command(alarm::now()) {
             let no_limit = Time::MAX;
             match command {
                 Command::Advertise { priority, to } => self.advertise(priority, &to),
@@ -453,6 +415,9 @@ impl<'a> Runner<'a> {
                 Command::Remove => self.addresses.remove(),
                 Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
                 Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
+                Command::Ask(targets) => self.ask(&targets),
+                Command::Peers(peers) => self.outside.set_peers(peers),
+                Command::Drained(result) => self.drained(&result),
                 Command::Reread => self.outside.nudge.notify_one(),
                 Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),
                 Command::Hurry(false) => self.outside.checker.set_pace(Pace::Normal),
@@ -463,10 +428,26 @@ impl<'a> Runner<'a> {
         false
     }
 
-    fn advertise(&mut self, priority: u8, to: &[std::net::IpAddr]) {
+    fn advertise(&mut self, priority: u8, to: &[IpAddr]) {
         let Some(sockets) = &self.sockets else { return };
-        for error in sockets.advertise(self.config, self.place.source, priority, to) {
-            self.say(error);
+        let errors = sockets.advertise(self.config, self.place.source, priority, to);
+        let sent = match errors.first() {
+            Some(error) if errors.len() >= to.len() => Err(error.clone()),
+            _ => Ok(()),
+        };
+        self.agent.handle_sent(alarm::now(), sent);
+        errors.into_iter().for_each(|error| self.say(error));
+    }
+
+    fn ask(&mut self, targets: &[IpAddr]) {
+        let Some(sockets) = &self.sockets else { return };
+        for target in targets {
+            // No answer to a question that could not be asked: that is what the question is about.
+            if let IpAddr::V4(target) = *target
+                && let Err(error) = sockets.announcer.ask(self.place.source, target)
+            {
+                tracing::debug!("cannot ask {target} by ARP: {error}");
+            }
         }
     }
 
@@ -497,8 +478,10 @@ impl<'a> Runner<'a> {
         let vips = vips.join(", ");
         match event {
             Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
+            Event::Detail(text) => tracing::debug!("{vips}: {text}"),
             Event::Notice(text) => info!("{vips}: {text}"),
-            Event::Warning(text) => error!("{vips}: {text}"),
+            Event::Warning(text) => warn!("{vips}: {text}"),
+            Event::Alarm(text) => error!("{vips}: {text}"),
         }
     }
 }

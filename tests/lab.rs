@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use futures_util::TryStreamExt;
 use nix::sys::signal::Signal;
+use outrider::lab::metadata::Fault;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::{Host, Lab, VIP};
 use std::fs::Permissions;
@@ -166,6 +167,21 @@ async fn each_host_has_its_name_its_metadata_and_port_80_besides() -> Result<()>
             });
             let answer = answer.await??;
             assert!(answer.ends_with(&format!("\r\n\r\n{wanted}")), "{address}{path}: {answer}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_metadata_service_refuses_and_comes_back_beside_a_load_balancer() -> Result<()> {
+    let lab = Lab::new(1, PROGRAM).await?;
+    let host = &lab.hosts()[0];
+    let _balancer = host.start_balancer().await?;
+    for (fault, listens) in [(Fault::Refuse, false), (Fault::None, true)] {
+        host.metadata().set_fault(fault);
+        let start = Instant::now();
+        while host.namespace().run(TcpStream::connect("169.254.169.250:80")).await?.is_ok() != listens {
+            anyhow::ensure!(start.elapsed() < SOON, "listens: {}", !listens);
         }
     }
     Ok(())

@@ -3,7 +3,8 @@
 use super::layers::Layers;
 use super::values::{self, Wrong, human};
 use super::{
-    Announcements, CheckSetting, CheckSettings, Config, Faults, Lease, Loaded, Origin, Peers, Target, Vip,
+    Announcements, CheckSetting, CheckSettings, Config, Faults, Guards, Lease, Loaded, Origin, Peers, Target,
+    Vip,
 };
 use crate::core::advert::Version;
 use std::ffi::OsString;
@@ -63,6 +64,8 @@ fn read(layers: &mut Layers) -> Option<Config> {
     let checks = checks(layers);
     let track_link = layers.one("OUTRIDER_TRACK_LINK", values::boolean);
     let lease = layers.one("OUTRIDER_LEASE", str::parse);
+    let guards = guards(layers);
+    let socket = socket(layers, vips.as_deref());
     let adopt = layers.one("OUTRIDER_ADOPT", values::boolean);
     let handover_limit =
         layers.one("OUTRIDER_HANDOVER_LIMIT", |text| values::duration(text, seconds(0, 300)));
@@ -107,6 +110,8 @@ fn read(layers: &mut Layers) -> Option<Config> {
         checks: checks?,
         track_link: track_link?,
         lease: lease?,
+        guards: guards?,
+        socket: socket?,
         adopt: adopt?,
         handover_limit: handover_limit?,
         announcements: announcements?,
@@ -151,6 +156,27 @@ fn peers(layers: &mut Layers) -> Option<Peers> {
         "rancher" => Some(Peers::Rancher),
         _ => layers.items(NAME, &text, values::peer).map(Peers::List),
     }
+}
+
+fn guards(layers: &mut Layers) -> Option<Guards> {
+    const NAME: &str = "OUTRIDER_GUARD";
+    let text = layers.text(NAME)?;
+    match text.as_str() {
+        "auto" => Some(Guards::Auto),
+        "off" => Some(Guards::Off),
+        _ => layers.items(NAME, &text, values::guard).map(Guards::These),
+    }
+}
+
+fn socket(layers: &mut Layers, vips: Option<&[Vip]>) -> Option<String> {
+    const NAME: &str = "OUTRIDER_SOCKET";
+    let written = layers.one(NAME, values::socket);
+    if layers.is_set(NAME) {
+        return written;
+    }
+    let name = format!("@outrider/{}", vips?.first()?.address);
+    layers.settle(NAME, name.clone(), Origin::Derived);
+    Some(name)
 }
 
 fn host_label(layers: &mut Layers) -> Option<Vec<(String, String)>> {

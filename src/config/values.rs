@@ -1,6 +1,6 @@
 //! Single values: text to type, and what is wrong with it if it is not one.
 
-use super::{Checksum, Lease, LogFormat, Target, Url, Vip};
+use super::{Checksum, Lease, LogFormat, Target, Url, Vip, argv};
 use crate::core::advert::Version;
 use ipnet::Ipv4Net;
 use std::fmt::{self, Debug, Display, Formatter};
@@ -35,8 +35,6 @@ impl Wrong {
 fn wrong<T>(what: impl Into<String>) -> Result<T, Wrong> {
     Err(what.into().into())
 }
-
-const LATER: &str = "is not supported by this version yet";
 
 /// Digits and nothing else: `from_str` of the integers would take a sign as well.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
@@ -175,6 +173,21 @@ impl FromStr for Vip {
 /// An address in a list of peers.
 pub(super) fn peer(text: &str) -> Result<IpAddr, Wrong> {
     if text == "rancher" { wrong("stands alone or not at all") } else { host_address(text).map(IpAddr::V4) }
+}
+
+/// Somebody whose sign of life is wanted.
+pub(super) fn guard(text: &str) -> Result<IpAddr, Wrong> {
+    if matches!(text, "auto" | "off") {
+        wrong("stands alone or not at all")
+    } else {
+        host_address(text).map(IpAddr::V4)
+    }
+}
+
+/// The name of a Unix socket: an absolute path, or `@name` for an abstract one (unix(7): 107 bytes).
+pub(super) fn socket(text: &str) -> Result<String, Wrong> {
+    let named = text.strip_prefix('@').is_some_and(|name| !name.is_empty()) || text.starts_with('/');
+    if named && text.len() <= 107 { Ok(text.to_owned()) } else { wrong("is no name for a socket") }
 }
 
 /// What the kernel takes as the name of an interface.
@@ -345,7 +358,7 @@ impl FromStr for Target {
         match text.split_once(':') {
             Some(("http" | "https", _)) => text.parse().map(|Url(url)| Self::Http { url }),
             Some(("tcp", rest)) => rest.strip_prefix("//").map_or_else(|| wrong("is not a check"), tcp),
-            Some(("exec", _)) => wrong(LATER),
+            Some(("exec", rest)) => argv::split(rest).map(|argv| Self::Exec { argv }),
             _ => wrong("is not a check"),
         }
     }
@@ -382,7 +395,10 @@ impl Display for Target {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Http { url } => f.write_str(&redact(url)),
-            Self::Exec { argv } => write!(f, "exec:{}", argv.join(" ")),
+            Self::Exec { argv } => {
+                let shown: Vec<String> = argv.iter().map(|argument| redact(argument)).collect();
+                write!(f, "exec:{}", argv::join(&shown))
+            }
         }
     }
 }

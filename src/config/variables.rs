@@ -82,7 +82,7 @@ const fn row(
 
 /// Every variable of this version, in the order people are shown them.
 #[rustfmt::skip] // A table: one row a line.
-pub(super) static TABLE: [Variable; 36] = [
+pub(super) static TABLE: [Variable; 38] = [
     row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several: 10.10.10.2,10.10.10.3").items(Comma),
     row("OUTRIDER_INTERFACE", Derived("by the subnet of the address, else of the source"), "eth0", "where the address goes"),
     row("OUTRIDER_SOURCE", Derived("agent_ip; peer list: our own in it, else by route"), "10.0.0.11", "where the adverts come from"),
@@ -100,7 +100,7 @@ pub(super) static TABLE: [Variable; 36] = [
     row("OUTRIDER_CHECKSUM", Value("pseudo-header"), "pseudo-header", "version 3: pseudo-header (keepalived, FRR), or message (RFC 9568)"),
     row("OUTRIDER_MIN_TTL", Value("255"), "255", "lowest TTL an advert may arrive with"),
     row("OUTRIDER_LB", Nothing("all on member hosts"), "stack/service", "stack/service whose published ports are checked"),
-    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; or none").items(Semicolon).secret(),
+    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; exec:/path arg...; or none").items(Semicolon).secret(),
     row("OUTRIDER_CHECK_INTERVAL", Value("1s"), "1s", "pause between two looks at a fit load balancer"),
     row("OUTRIDER_CHECK_TIMEOUT", Value("1s"), "1s", "longest wait for one answer"),
     row("OUTRIDER_CHECK_RISE", Value("2"), "2", "successes in a row that make a host fit"),
@@ -110,12 +110,14 @@ pub(super) static TABLE: [Variable; 36] = [
     row("OUTRIDER_CHECK_TLS_VERIFY", Value("true"), "true", "whether certificates are verified"),
     row("OUTRIDER_TRACK_LINK", Value("true"), "true", "whether a link that is down makes a host unfit"),
     row("OUTRIDER_LEASE", Value("auto"), "auto", "how long the kernel keeps the address without us: auto, or forever"),
+    row("OUTRIDER_GUARD", Value("auto"), "auto, off, or 10.10.10.1", "whose sign of life is wanted before a claim: auto, addresses, or off").items(Comma),
     row("OUTRIDER_ADOPT", Value("false"), "true", "take over an address that is there already and is not ours"),
     row("OUTRIDER_HANDOVER_LIMIT", Value("5s"), "5s", "how long a leaver waits for its successor"),
     row("OUTRIDER_GARP_REPEAT", Value("5"), "5", "announcements in one burst"),
     row("OUTRIDER_GARP_DELAY", Value("1s"), "1s", "when the second burst follows; 0s: none"),
     row("OUTRIDER_GARP_REFRESH", Value("60s"), "60s", "pause between announcements while the address is held; 0s: none"),
     row("OUTRIDER_GARP_INTERVAL", Value("0ms"), "10ms", "pause between the announcements of a burst"),
+    row("OUTRIDER_SOCKET", Derived("@outrider/ and the first address"), "@outrider/10.10.10.2", "local socket for drain and undrain: a path, or @name"),
     row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "off, error, warn, info, debug, trace; or info,outrider::net=debug"),
     row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json"),
     row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file below the environment: names in lower case, no OUTRIDER_"),
@@ -123,11 +125,11 @@ pub(super) static TABLE: [Variable; 36] = [
 
 /// Variables that later versions have. Refused by name: half of what was asked for is worse than a clear no.
 #[rustfmt::skip]
-const LATER: [&str; 22] = [
+const LATER: [&str; 20] = [
     "OUTRIDER_TRANSPORT",
     "OUTRIDER_AUTH_PASS", "OUTRIDER_AUTH_PASS_FILE", "OUTRIDER_AUTH_KEYS", "OUTRIDER_AUTH_KEYS_FILE",
     "OUTRIDER_AUTH_MODE",
-    "OUTRIDER_GUARD", "OUTRIDER_STATUS_LISTEN", "OUTRIDER_STATUS_TOKEN_FILE", "OUTRIDER_SOCKET",
+    "OUTRIDER_STATUS_LISTEN", "OUTRIDER_STATUS_TOKEN_FILE",
     "OUTRIDER_SMTP_SERVER", "OUTRIDER_SMTP_FROM", "OUTRIDER_SMTP_TO", "OUTRIDER_SMTP_USER",
     "OUTRIDER_SMTP_PASSWORD_FILE", "OUTRIDER_SMTP_TLS", "OUTRIDER_SMTP_TIMEOUT",
     "OUTRIDER_WEBHOOK_URL", "OUTRIDER_WEBHOOK_URL_FILE", "OUTRIDER_WEBHOOK_FORMAT",
@@ -241,7 +243,7 @@ mod tests {
             ("OUTRIDER_VIP", Known::Yes),
             ("OUTRIDER_METADATA_URL_FILE", Known::Yes),
             ("OUTRIDER_VIP_FILE", Known::No),
-            ("OUTRIDER_GUARD", Known::Later),
+            ("OUTRIDER_TRANSPORT", Known::Later),
             ("OUTRIDER_PORT", Known::Injected),
             ("OUTRIDER_PORT_9112_TCP_ADDR", Known::Injected),
             ("OUTRIDER_SERVICE_HOST", Known::Injected),

@@ -32,12 +32,31 @@ pub enum Command {
     /// Ask by an ARP probe who else has the addresses; answers come back through
     /// [`Agent::handle_arp`](crate::core::Agent::handle_arp).
     Probe,
+    /// Ask these stations by ARP for a sign of life; answers come back the same way.
+    Ask(Vec<IpAddr>),
     /// Read the metadata again, soon.
     Reread,
     /// Look at the load balancer more often (`true`, while unfit) or at the usual interval.
     Hurry(bool),
+    /// These get our adverts from now on: keep the way to them open.
+    Peers(Vec<IpAddr>),
+    /// Tell the person who drains this host how it went.
+    Drained(Result<(), String>),
     /// Tell people.
     Tell(Event),
     /// The agent has let go of everything and may end.
     Exit,
+}
+
+impl Command {
+    /// Whether only a router that still is what it was when it decided so may do it.
+    pub fn is_for_an_active(&self) -> bool {
+        match self {
+            Command::Advertise { .. } | Command::Add { .. } | Command::Renew { .. } | Command::Announce => {
+                true
+            }
+            Command::Remove | Command::Probe | Command::Ask(_) | Command::Reread | Command::Hurry(_) => false,
+            Command::Peers(_) | Command::Drained(_) | Command::Tell(_) | Command::Exit => false,
+        }
+    }
 }

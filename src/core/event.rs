@@ -5,7 +5,7 @@ use std::fmt;
 /// State of a virtual router (RFC 9568 section 6.4), with a fourth one for a host that cannot serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is not known yet who takes part.
+    /// It is not known yet who takes part, or whether this host can serve.
     Initialize,
     /// Fit, and listening to the Active, or waiting out its silence.
     Backup,
@@ -33,8 +33,12 @@ pub enum Event {
         /// Cause, in words for people.
         why: String,
     },
+    /// For a closer look only.
+    Detail(String),
     /// Something changed that is no fault.
     Notice(String),
     /// Something is wrong, here or at a peer; said once for each cause.
     Warning(String),
+    /// Something is wrong that keeps the address from being where it should be: somebody has to act.
+    Alarm(String),
 }

@@ -15,6 +15,7 @@ pub struct Fitness {
 
 #[derive(Debug)]
 struct Check {
+    looked: bool,
     fit: bool,
     /// Results in a row that speak against `fit`.
     against: u32,
@@ -35,7 +36,7 @@ impl Fitness {
         self.missing = None;
         self.checks.retain(|name, _| names.contains(name));
         for name in names {
-            let new = || Check { fit, against: 0, why: "has not been checked yet".to_owned() };
+            let new = || Check { looked: false, fit, against: 0, why: "has not been checked yet".to_owned() };
             self.checks.entry(name.clone()).or_insert_with(new);
         }
     }
@@ -49,6 +50,7 @@ impl Fitness {
     /// Takes in one result. `vacant`: nobody holds the address, so one success is enough.
     pub fn record(&mut self, name: &str, outcome: &Outcome, vacant: bool) {
         let Some(check) = self.checks.get_mut(name) else { return };
+        check.looked = true;
         match outcome {
             Outcome::Pass if check.fit => check.against = 0,
             Outcome::Pass => {
@@ -68,6 +70,13 @@ impl Fitness {
                 }
             }
         }
+    }
+
+    /// Whether the first results are still to come, and nothing speaks against this host yet.
+    pub fn is_pending(&self) -> bool {
+        let unfit = |check: &Check| check.looked && !check.fit;
+        let waiting = self.checks.values().any(|check| !check.looked) && self.unfit().is_some();
+        self.missing.is_none() && waiting && !self.checks.values().any(unfit)
     }
 
     /// Why this host cannot serve; none: it can.
@@ -97,6 +106,10 @@ mod tests {
     fn nothing_known_is_unfit_and_no_checks_at_all_is_fit() {
         let mut fitness = Fitness::new(2, 2);
         assert!(fitness.unfit().is_some());
+        fitness.set_checks(&["a".to_owned(), "b".to_owned()]);
+        assert!(fitness.is_pending());
+        fitness.record("a", &fail(), false);
+        assert!(!fitness.is_pending(), "one that fails is enough to know");
         fitness.set_checks(&[]);
         assert_eq!(fitness.unfit(), None);
         fitness.set_missing("no load balancer".to_owned());

@@ -30,13 +30,11 @@ impl Probe {
         due
     }
 
-    /// Somebody with this hardware address said the address is theirs. Tells whether that is new.
-    pub fn answered(&mut self, now: Time, mac: [u8; 6]) -> bool {
-        let new = self.next.is_some() && self.rival.is_none_or(|(known, _)| known != mac);
+    /// Somebody with this hardware address said the address is theirs.
+    pub fn answered(&mut self, now: Time, mac: [u8; 6]) {
         if self.next.is_some() {
             self.rival = Some((mac, now));
         }
-        new
     }
 
     /// Who answers, if anybody does.

@@ -1,7 +1,7 @@
 //! One virtual router.
 //!
 //! ```text
-//!                    members known
+//!         members, link and checks known
 //!   Initialize ───────────────┬─────────────┐
 //!                             ▼   unfit     ▼
 //!                          Backup ◄──────► Fault
@@ -24,7 +24,7 @@ use crate::core::lease::Lease;
 use crate::core::timing;
 use crate::core::{Kernel, Settings, Time};
 use active::Leaving;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ const FIRST_ADVERT: Duration = Duration::from_millis(10);
 const REMOVAL: Duration = Duration::from_secs(1);
 /// The kernel looks for expired addresses this late at worst.
 const EXPIRY_SLACK: Duration = Duration::from_millis(1500);
+/// Rivals that are named, so that forged sources cannot fill the memory and the log.
+const RIVALS_MAX: usize = 32;
+/// An advert that comes so soon after its sender's priority 0 was sent before it: the network may swap two.
+const OVERTAKEN: Duration = Duration::from_millis(20);
 /// A priority 0 is repeated after one and a half intervals: each one restarts a keepalived peer's Skew_Time.
 const REPEAT_NUMERATOR: u32 = 3;
 
@@ -44,19 +48,53 @@ pub enum Leave {
     Shutdown,
     /// The host takes part no more: without a successor the address stays.
     Membership(String),
+    /// A person wants the host out of service: without a successor the address stays, unless forced.
+    Drain {
+        /// It goes, successor or not.
+        force: bool,
+    },
+}
+
+impl Leave {
+    /// In words for people.
+    pub fn why(&self) -> String {
+        match self {
+            Leave::Shutdown => "the agent is stopping".to_owned(),
+            Leave::Membership(why) => why.clone(),
+            Leave::Drain { .. } => "drained on request".to_owned(),
+        }
+    }
+
+    /// Whether the address stays where it is if nobody takes it.
+    pub fn may_stay(&self) -> bool {
+        matches!(self, Leave::Membership(_) | Leave::Drain { force: false })
+    }
 }
 
 /// What the rest of the core has to say about this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stance {
-    /// Something is missing without which the router cannot start.
-    pub absent: Option<String>,
+    /// It is not known yet whether this host takes part, or can serve.
+    pub absent: bool,
     /// Why this host cannot serve.
     pub unfit: Option<String>,
     /// Why it should hand over.
     pub leave: Option<Leave>,
-    /// Why it must not claim just now.
-    pub no_claim: Option<String>,
+    /// Why it must not claim now that nobody is believed to hold the address.
+    pub no_claim: Option<NoClaim>,
+    /// Whether it is cut off, or was until a moment ago.
+    pub isolated: bool,
+}
+
+/// Why a claim is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoClaim {
+    /// In words for people.
+    pub why: String,
+    /// Whether somebody should look into it.
+    pub alarming: bool,
+    /// Whether the silence may be this host's own deafness, so that it has to be measured anew afterwards.
+    pub deaf: bool,
 }
 
 /// The Active this router follows.
@@ -73,11 +111,14 @@ pub struct Followed {
 /// What an Active has to look after.
 #[derive(Debug)]
 struct Holding {
+    since: Time,
     confirmed: bool,
     advert_at: Time,
     lease: Lease,
     announcements: Schedule,
     rival_until: Option<Time>,
+    /// Who claimed the address as well, and was named for it.
+    rivals: BTreeSet<IpAddr>,
     leaving: Option<Leaving>,
 }
 
@@ -97,8 +138,12 @@ pub struct Router {
     down_at: Time,
     /// Why nobody is believed to hold it, if it was told.
     vacated: Option<String>,
+    /// Who told so, and when.
+    resigned: Option<(IpAddr, Time)>,
     preempt_at: Option<Time>,
-    blocked: Option<String>,
+    blocked: Option<NoClaim>,
+    /// Why this host is in Fault, as last told.
+    fault: Option<String>,
     /// Some exactly while Active.
     holding: Option<Holding>,
     removing: Option<Time>,
@@ -113,7 +158,7 @@ impl Router {
         let mut router = Router {
             settings,
             state: State::Initialize,
-            stance: Stance { absent: Some("has just started".to_owned()), ..Stance::default() },
+            stance: Stance { absent: true, ..Stance::default() },
             priority: 1,
             targets: Vec::new(),
             followed: None,
@@ -121,8 +166,10 @@ impl Router {
             interval,
             down_at: now,
             vacated: None,
+            resigned: None,
             preempt_at: None,
             blocked: None,
+            fault: None,
             holding: None,
             removing: None,
             farewell: None,
@@ -159,6 +206,34 @@ impl Router {
         self.state != State::Active && (self.followed.is_none() || now >= self.down_at)
     }
 
+    /// Whether nothing but the rest of the core stands in the way of a claim.
+    pub fn would_claim(&self, now: Time) -> bool {
+        self.state == State::Backup && now >= self.down_at
+    }
+
+    /// Whether an advert of the Active is overdue, or nobody is known to hold the address.
+    pub fn is_suspicious(&self, now: Time) -> bool {
+        self.state != State::Active && now >= self.suspicious_at().unwrap_or(now)
+    }
+
+    /// When an advert of the Active is overdue: guards are asked then, so that the answer is there in time.
+    pub fn suspicious_at(&self) -> Option<Time> {
+        self.followed.map(|followed| followed.last + self.interval * 5 / 4)
+    }
+
+    /// From when on a sign of life shows that the silence, if there is one, is not this host's own.
+    pub fn life_wanted_since(&self, now: Time) -> Time {
+        match self.followed {
+            Some(followed) => followed.last + self.interval,
+            None => now.saturating_sub(self.master_down().max(Duration::from_secs(1))),
+        }
+    }
+
+    /// Whether this host holds the address only because nobody took it.
+    pub fn keeps_reluctantly(&self) -> bool {
+        self.holding.as_ref().is_some_and(|holding| matches!(holding.leaving, Some(Leaving::Kept { .. })))
+    }
+
     /// Whether nothing of this run is left in the kernel, as far as can be known.
     pub fn is_clear(&self) -> bool {
         self.state != State::Active && self.removing.is_none()
@@ -183,29 +258,38 @@ impl Router {
         successor: bool,
         out: &mut VecDeque<Command>,
     ) {
+        let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
+        if advert.priority > 0 && self.resigned.is_some_and(overtaken) {
+            return;
+        }
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
-            (_, 0) if self.followed.is_some_and(|followed| followed.from != from) => {}
-            (state, 0) => {
+            // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
+            // that was stopped: somebody else may have it by now.
+            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
+            (_, 0) if now < self.listening_since + self.interval => {}
+            (_, 0) => {
                 self.followed = None;
+                self.resigned = Some((from, now));
                 self.vacated = Some(format!("{from} gave the address up"));
                 self.farewell = None;
                 self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
-                if state == State::Backup {
-                    self.timeout(now, out);
-                }
             }
-            (State::Backup, priority) if self.preempts(now, priority) => {}
+            (State::Backup, priority) if self.preempts(now, from, priority) => {}
             (_, _) => self.follow(now, from, advert, out),
         }
     }
 
     /// Whether a lower priority is borne no longer, so that its adverts do not reset the timer.
-    fn preempts(&mut self, now: Time, priority: u8) -> bool {
+    fn preempts(&mut self, now: Time, from: IpAddr, priority: u8) -> bool {
         if !self.settings.preempt || priority >= self.priority {
             self.preempt_at = None;
             return false;
+        }
+        if let Some(followed) = self.followed.as_mut().filter(|followed| followed.from == from) {
+            // What it has now is why it is not followed any more.
+            followed.priority = priority;
         }
         now >= *self.preempt_at.get_or_insert(now + self.settings.preempt_delay)
     }
@@ -236,19 +320,20 @@ impl Router {
     /// Brings the state in line with what the rest of the core says.
     pub fn settle(&mut self, now: Time, stance: Stance, out: &mut VecDeque<Command>) {
         self.stance = stance;
-        let leave = match &self.stance.leave {
-            Some(Leave::Shutdown) => Some("the agent is stopping".to_owned()),
-            Some(Leave::Membership(why)) => Some(why.clone()),
-            None => None,
-        };
+        let leave = self.stance.leave.as_ref().map(Leave::why);
         let hindrance = self.stance.unfit.clone().or(leave);
-        match (self.state, &self.stance.absent, hindrance) {
-            (State::Initialize, Some(_), _) => {}
-            (State::Initialize, None, Some(why)) => self.enter(State::Fault, why, out),
-            (State::Initialize, None, None) => {
+        match (self.state, self.stance.absent, hindrance) {
+            (State::Initialize, true, _) => {}
+            (State::Initialize, false, Some(why)) => self.enter(State::Fault, why, out),
+            (State::Initialize, false, None) => {
                 self.enter(State::Backup, "this host takes part and can serve".to_owned(), out);
             }
-            (State::Fault, _, Some(_)) => {}
+            (State::Fault, _, Some(why)) => {
+                if self.fault.as_ref() != Some(&why) {
+                    out.push_back(Command::Tell(Event::Detail(format!("still in Fault: {why}"))));
+                    self.fault = Some(why);
+                }
+            }
             (State::Fault, _, None) => {
                 self.down_at = self.down_at.max(now + self.skew());
                 self.farewell = None;
@@ -256,10 +341,12 @@ impl Router {
             }
             (State::Backup, _, Some(why)) => self.enter(State::Fault, why, out),
             (State::Backup, _, None) => {
-                if self.blocked.is_some() && self.stance.no_claim.is_none() {
+                if self.stance.no_claim.is_none()
+                    && let Some(blocked) = self.blocked.take()
+                {
                     // Others may have been held back by the same cause: go in turn.
-                    self.blocked = None;
-                    self.down_at = self.down_at.max(now + self.skew());
+                    let pause = if blocked.deaf { self.master_down() } else { self.skew() };
+                    self.down_at = self.down_at.max(now + pause);
                 }
             }
             (State::Active, _, _) => self.settle_active(now, out),
@@ -308,11 +395,12 @@ impl Router {
     }
 
     fn claim(&mut self, now: Time, out: &mut VecDeque<Command>) {
-        if let Some(why) = &self.stance.no_claim {
-            if self.blocked.as_ref() != Some(why) {
-                let text = format!("nobody holds the address, but there is no claim: {why}");
-                out.push_back(Command::Tell(Event::Notice(text)));
-                self.blocked = Some(why.clone());
+        if let Some(no_claim) = &self.stance.no_claim {
+            if self.blocked.as_ref() != Some(no_claim) {
+                let text = format!("nobody is heard, but there is no claim: {}", no_claim.why);
+                let event = if no_claim.alarming { Event::Alarm(text) } else { Event::Notice(text) };
+                out.push_back(Command::Tell(event));
+                self.blocked = Some(no_claim.clone());
             }
             return;
         }
@@ -335,11 +423,13 @@ impl Router {
         let lease = self.settings.lease;
         let rival_until = silent.map(|silent| silent.last + lease.unwrap_or_default() + EXPIRY_SLACK);
         let holding = Holding {
+            since: now,
             confirmed: false,
             advert_at: now + FIRST_ADVERT.min(self.settings.interval),
             lease: Lease::new(lease, now),
             announcements: Schedule::new(self.settings.announcements),
             rival_until,
+            rivals: BTreeSet::new(),
             leaving: None,
         };
         let not_after = holding.lease.until();
@@ -373,6 +463,7 @@ impl Router {
 
     fn enter(&mut self, state: State, why: String, out: &mut VecDeque<Command>) {
         let from = std::mem::replace(&mut self.state, state);
+        self.fault = (state == State::Fault).then(|| why.clone());
         out.push_back(Command::Tell(Event::Transition { from, to: state, why }));
     }
 }

@@ -40,6 +40,7 @@ fn settings(me: u8) -> Settings {
         min_ttl: 255,
         rise: 2,
         fall: 2,
+        guards: guard::Guards::Off,
     }
 }
 
@@ -92,11 +93,12 @@ impl Trace {
 
     fn act(&mut self, act: impl FnOnce(&mut Agent, Time)) {
         act(&mut self.agent, self.now);
+        self.agent.handle_timeout(self.now);
         self.drain();
     }
 
     fn drain(&mut self) {
-        while let Some(command) = self.agent.next_command() {
+        while let Some(command) = self.agent.next_command(self.now) {
             self.did.push(command.clone());
             if !self.kernel {
                 continue;
@@ -173,7 +175,9 @@ impl Trace {
 
     fn said(&self, part: &str) -> usize {
         let told = self.did.iter().filter(|command| match command {
-            Command::Tell(Event::Notice(text) | Event::Warning(text)) => text.contains(part),
+            Command::Tell(Event::Notice(text) | Event::Warning(text) | Event::Alarm(text)) => {
+                text.contains(part)
+            }
             Command::Tell(Event::Transition { why, .. }) => why.contains(part),
             _ => false,
         });
@@ -232,8 +236,23 @@ fn backup_claims_when_master_down_ends_in_the_order_add_announce_advertise() {
 }
 
 #[test]
+fn a_silence_does_not_end_before_the_adverts_that_have_arrived_are_handed_in() {
+    let mut trace = Trace::backup();
+    trace.hear(12, 50);
+    // Stopped for a while, shorter than Master_Down; adverts wait in the socket, a check's result in a channel.
+    trace.wait(300);
+    trace.sleep(450);
+    let now = trace.now;
+    trace.agent.handle_health(now, "lb", &Outcome::Pass);
+    assert_eq!(trace.agent.state(), State::Backup);
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
 fn backup_waits_skew_time_after_priority_0() {
     let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.wait(200);
     trace.hear(12, 50);
     trace.hear(12, 0);
     trace.wait(121);
@@ -245,9 +264,26 @@ fn backup_waits_skew_time_after_priority_0() {
 #[test]
 fn the_first_in_line_claims_at_once_on_priority_0() {
     let mut trace = Trace::backup();
+    trace.wait(200);
     trace.hear(12, 50);
     trace.hear(12, 0);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn an_advert_that_the_network_let_priority_0_overtake_takes_nothing_back() {
+    let mut trace = Trace::backup();
+    trace.wait(200);
+    trace.hear(12, 150);
+    trace.wait(200);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Active);
+    trace.wait(1);
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Active);
+    trace.wait(20);
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Backup, "the leaver has changed its mind");
 }
 
 #[test]
@@ -346,7 +382,7 @@ fn active_yields_to_a_higher_priority_without_priority_0() {
     assert_eq!(trace.state(), State::Backup);
     assert_eq!(trace.count(&Command::Remove), 1);
     assert_eq!(trace.said("10.10.10.12 took the address: its priority 101 > ours 100"), 1);
-    assert_eq!(trace.sent(), [0u8; 0]);
+    assert_eq!(trace.sent(), [100], "told of us, the winner announces the address again");
     trace.wait(700);
     assert_eq!(trace.state(), State::Backup, "it follows the winner");
 }
@@ -447,6 +483,15 @@ fn a_foreign_address_is_unfit_until_it_is_gone() {
 }
 
 #[test]
+fn a_foreign_address_is_told_also_to_a_host_that_is_unfit_already() {
+    let mut trace = Trace::backup();
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    assert_eq!(trace.state(), State::Fault);
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Foreign("10.10.10.2 is on eth0".to_owned())));
+    assert_eq!(trace.said("10.10.10.2 is on eth0"), 1);
+}
+
+#[test]
 fn an_address_the_kernel_refuses_is_tried_again_later() {
     let mut trace = Trace::backup();
     trace.kernel = false;
@@ -485,6 +530,24 @@ fn a_renewal_that_is_acknowledged_too_late_makes_it_step_down_silently() {
 }
 
 #[test]
+fn past_the_end_of_its_lease_a_router_says_nothing_whatever_comes_first() {
+    // At 300 ms Master_Down is 1082 ms: a sleep of as much as that is not noticed as one.
+    let deeds: [fn(&mut Trace); 4] = [
+        |trace| trace.hear(12, 200),
+        |trace| trace.hear(12, 50),
+        |trace| trace.health(&Outcome::Dead("refused".to_owned())),
+        |trace| trace.act(Agent::handle_shutdown),
+    ];
+    for deed in deeds {
+        let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+        trace.sleep(1050);
+        deed(&mut trace);
+        assert_ne!(trace.state(), State::Active);
+        assert_eq!((trace.count(&Command::Remove), trace.sent()), (1, vec![]));
+    }
+}
+
+#[test]
 fn a_kernel_that_does_not_answer_ends_the_lease() {
     let mut trace = Trace::active();
     trace.kernel = false;
@@ -508,6 +571,47 @@ fn an_agent_that_slept_past_master_down_touches_nothing_and_rejoins() {
     assert_eq!(trace.sent(), [0u8; 0]);
     trace.wait(721);
     assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn what_was_decided_before_a_sleep_is_not_done_after_it() {
+    let mut trace = Trace::active();
+    let now = trace.now + 250 * MS;
+    trace.agent.handle_timeout(now);
+    trace.agent.handle_kernel(now, &Kernel::Gone);
+    // Stopped before, or while, it carries that out.
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(now + 800 * MS) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
+}
+
+#[test]
+fn what_was_decided_within_a_lease_is_not_done_after_it() {
+    let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+    let now = trace.now + 300 * MS;
+    trace.agent.handle_timeout(now);
+    let late = now + 1050 * MS;
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(late) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
+}
+
+#[test]
+fn a_priority_0_that_waited_while_the_agent_slept_proves_nothing() {
+    for queue in [&[0][..], &[50, 0][..]] {
+        let mut trace = Trace::active();
+        trace.sleep(10_000);
+        queue.iter().for_each(|priority| trace.hear(12, *priority));
+        assert_eq!(trace.state(), State::Backup);
+        trace.wait(721);
+        assert_eq!(trace.state(), State::Backup);
+    }
 }
 
 #[test]
@@ -538,8 +642,25 @@ fn a_slow_kernel_does_not_keep_the_claim_from_being_advertised() {
     trace.wait(735);
     assert_eq!(trace.sent(), [100]);
     let sent = trace.now;
+    trace.hear(12, 50);
+    assert_eq!(trace.count(&Command::Announce), 0, "never announced before it is there");
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
-    assert_eq!(trace.count(&Command::Announce), 5, "never announced before it is there");
+    assert_eq!(trace.count(&Command::Announce), 5);
+}
+
+#[test]
+fn what_the_kernel_did_for_an_earlier_time_as_active_confirms_nothing() {
+    let mut trace = Trace::active();
+    trace.kernel = false;
+    let sent = trace.now;
+    trace.wait(200);
+    trace.hear(12, 200);
+    trace.wait(200);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Active);
+    trace.did.clear();
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
+    assert_eq!(trace.count(&Command::Announce), 0, "the removal comes next");
 }
 
 // Hand-over.
@@ -699,6 +820,21 @@ fn a_version_2_interval_that_differs_is_rejected() {
 }
 
 #[test]
+fn a_peer_that_goes_on_having_our_priority_is_named_once() {
+    let mut trace = Trace::backup();
+    for _ in 0..40 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("same priority"), 0, "members may not be known everywhere yet");
+    for _ in 0..100 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("10.10.10.12 has the same priority 100"), 1);
+}
+
+#[test]
 fn a_low_ttl_and_our_own_address_count_for_nothing() {
     let mut trace = Trace::backup();
     let advert =
@@ -729,6 +865,39 @@ fn a_first_claim_is_held_back_while_another_station_answers_for_the_address() {
     trace.did.clear();
     trace.wait(5000);
     assert_eq!(trace.count(&Command::Probe), 0);
+}
+
+#[test]
+fn an_address_that_a_foreign_station_announces_is_announced_again() {
+    let mut trace = Trace::active();
+    trace.wait(5000);
+    trace.did.clear();
+    for _ in 0..3 {
+        trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+        trace.wait(1);
+    }
+    trace.wait(200);
+    assert_eq!(trace.count(&Command::Announce), 5, "{:?}", trace.did);
+    assert_eq!(trace.said("is announced by 02:00:00:00:00:09"), 1);
+    let mut taken = Trace::active();
+    taken.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+    taken.hear(12, 101);
+    taken.wait(300);
+    assert_eq!((taken.count(&Command::Announce), taken.said("is announced by")), (0, 0), "it was the taker");
+}
+
+#[test]
+fn a_rival_router_that_loses_is_not_taken_for_a_foreign_station() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.hear(12, 1);
+    assert!(trace.count(&Command::Announce) > 0);
+    trace.wait(1000);
+    assert_eq!((trace.state(), trace.said("is announced by")), (State::Active, 0));
+    trace.hear(12, 1);
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.wait(1000);
+    assert_eq!(trace.said("is announced by"), 0, "in whatever order its packets are read");
 }
 
 #[test]
@@ -786,4 +955,210 @@ fn derived_priorities_follow_the_rank() {
     }
     priorities.sort_unstable();
     assert_eq!(priorities, [222, 238, 254]);
+}
+
+// Drain.
+
+fn drained(trace: &Trace) -> Vec<Result<(), ()>> {
+    let answers = trace.did.iter().filter_map(|command| match command {
+        Command::Drained(answer) => Some(answer.clone().map_err(|_| ())),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_drained_active_hands_over_and_claims_no_more_until_it_is_undrained() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    assert!(drained(&trace).is_empty(), "not before it is done");
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![Ok(())]));
+    trace.wait(10_000);
+    assert_eq!(trace.state(), State::Fault);
+    trace.act(|agent, now| agent.handle_drain(now, None));
+    trace.wait(1000);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn the_last_host_that_can_serve_refuses_to_drain_and_lets_go_when_forced() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.wait(1000);
+    assert_eq!((trace.state(), drained(&trace)), (State::Active, vec![Err(())]));
+    trace.wait(10_000);
+    assert_eq!(drained(&trace).len(), 1, "answered once");
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::Yes)));
+    trace.wait(1000);
+    assert_eq!((trace.state(), drained(&trace).pop()), (State::Fault, Some(Ok(()))));
+}
+
+#[test]
+fn a_drain_is_done_when_the_kernel_has_removed_the_address() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.kernel = false;
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![]));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Removed));
+    assert_eq!(drained(&trace), [Ok(())]);
+}
+
+#[test]
+fn a_drained_backup_takes_no_part() {
+    let mut trace = Trace::backup();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    assert_eq!(drained(&trace), [Ok(())]);
+    trace.wait(10_000);
+    assert_eq!(trace.state(), State::Fault);
+}
+
+// Isolation.
+
+fn guarded() -> Settings {
+    Settings { guards: guard::Guards::Auto, ..settings(11) }
+}
+
+/// Lets time pass while the gateway answers whatever it is asked.
+fn wait_answered(trace: &mut Trace, millis: u32) {
+    for _ in 0..millis {
+        trace.did.clear();
+        trace.wait(1);
+        if trace
+            .did
+            .iter()
+            .any(|command| matches!(command, Command::Ask(targets) if targets.contains(&ip(1))))
+        {
+            trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
+        }
+    }
+}
+
+fn behind_gateway() -> Trace {
+    let mut trace = Trace::with(guarded(), &[12]);
+    trace.act(|agent, now| agent.handle_gateway(now, Some(ip(1))));
+    trace
+}
+
+#[test]
+fn no_claim_while_cut_off() {
+    let mut trace = behind_gateway();
+    trace.wait(10_000);
+    assert_eq!(trace.state(), State::Backup);
+    assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
+    wait_answered(&mut trace, 700);
+    assert_eq!(trace.state(), State::Backup, "a holder gets Master_Down to be heard");
+    wait_answered(&mut trace, 200);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_backup_that_was_cut_off_does_not_claim_before_its_holder_can_be_heard_again() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    trace.wait(10_000);
+    assert_eq!(trace.said("no sign of life from 10.10.10.1, 10.10.10.12"), 1);
+    wait_answered(&mut trace, 400);
+    trace.hear(12, 100);
+    wait_answered(&mut trace, 600);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn a_sign_of_life_from_before_the_silence_proves_nothing() {
+    let mut trace = behind_gateway();
+    for _ in 0..10 {
+        trace.hear(12, 100);
+        wait_answered(&mut trace, 200);
+    }
+    trace.hear(12, 100);
+    trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
+    trace.wait(2000);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn watching_loses_no_time_when_the_holder_dies() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    wait_answered(&mut trace, 721);
+    assert_eq!(trace.state(), State::Backup);
+    wait_answered(&mut trace, 1);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_holder_that_was_cut_off_yields_to_whom_it_finds_whatever_the_priorities() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.sent().into_iter().filter(|priority| *priority != 100).count(), 0);
+    trace.wait(1000);
+    trace.sent();
+    trace.wait(1000);
+    assert!(trace.sent().iter().all(|priority| *priority == 1), "whoever took over must win");
+    trace.act(|agent, now| agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]));
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn nothing_is_asked_and_nothing_spins_without_a_link() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 1000);
+    trace.act(|agent, now| agent.handle_link(now, Err("eth0 has no carrier".to_owned())));
+    trace.did.clear();
+    trace.wait(10_000);
+    assert!(!trace.did.iter().any(|command| matches!(command, Command::Ask(_))));
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn a_holder_that_was_not_cut_off_stays() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 3000);
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Active);
+}
+
+// Sending fails.
+
+#[test]
+fn a_holder_that_cannot_send_for_longer_than_master_down_gives_up() {
+    let mut trace = Trace::active();
+    for _ in 0..7 {
+        trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+        trace.wait(100);
+    }
+    trace.act(|agent, now| agent.handle_sent(now, Ok(())));
+    trace.wait(1000);
+    assert_eq!(trace.state(), State::Active, "one that left is enough");
+    for _ in 0..10 {
+        trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+        trace.wait(100);
+    }
+    assert_eq!(trace.state(), State::Fault);
+    assert_eq!(trace.said("no advert can be sent: EPERM"), 1, "said once");
+    assert_eq!(trace.said("kernel refused"), 0);
+    // So was the priority 0, which says nothing of the next time as Active.
+    trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+    trace.wait(6500);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn what_could_not_be_sent_long_ago_ends_no_later_claim() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_link(now, Err("the source address is gone".to_owned())));
+    trace.act(|agent, now| agent.handle_sent(now, Err("ENETUNREACH".to_owned())));
+    trace.wait(100);
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    trace.wait(5000);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.said("no advert could be sent"), 0, "{:?}", trace.did);
 }

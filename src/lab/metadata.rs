@@ -10,7 +10,7 @@ pub use world::{Host, Service, World};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, iter};
 use tokio::net::TcpListener;
@@ -43,7 +43,7 @@ pub enum Fault {
 pub struct Server {
     manner: watch::Sender<Manner>,
     address: SocketAddr,
-    requests: Arc<Mutex<BTreeMap<String, u64>>>,
+    host: Arc<http::HostView>,
 }
 
 /// How a server behaves.
@@ -66,6 +66,10 @@ impl Server {
 
     /// From now on it fails in this way.
     pub fn set_fault(&self, fault: Fault) {
+        if fault == Fault::Frozen {
+            // The real service loads on a change, not on a request.
+            self.host.load(false);
+        }
         self.manner.send_modify(|manner| manner.fault = fault);
     }
 
@@ -77,7 +81,7 @@ impl Server {
 
     /// How often each path (without its query) was asked for. Nothing is counted while connections are refused.
     pub fn requests(&self) -> BTreeMap<String, u64> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.host.requests()
     }
 }
 
@@ -86,10 +90,9 @@ impl Server {
 pub fn serve(listener: TcpListener, world: World, self_uuid: &str) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let (manner, seen) = watch::channel(Manner { fault: Fault::None, slack: Duration::from_secs(5) });
-    let requests = Arc::default();
-    let host = Arc::new(http::HostView::new(world, self_uuid, seen.clone(), Arc::clone(&requests)));
-    tokio::spawn(listen(Some(listener), address, host, seen));
-    Ok(Server { manner, address, requests })
+    let host = Arc::new(http::HostView::new(world, self_uuid, seen.clone()));
+    tokio::spawn(listen(Some(listener), address, Arc::clone(&host), seen));
+    Ok(Server { manner, address, host })
 }
 
 /// Listens except while the fault is to refuse, until the [`Server`] is dropped.
@@ -100,6 +103,9 @@ async fn listen(
     mut seen: watch::Receiver<Manner>,
 ) {
     loop {
+        if seen.borrow().fault == Fault::Refuse {
+            listener = None;
+        }
         if seen.wait_for(|manner| manner.fault != Fault::Refuse).await.is_err() {
             return;
         }

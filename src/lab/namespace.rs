@@ -4,10 +4,11 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth};
+use netlink_packet_route::route::RouteScope;
 use nix::sched::{CloneFlags, unshare};
-use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::process::Stdio;
 use std::thread::JoinHandle;
@@ -122,6 +123,50 @@ impl Namespace {
         Ok(found.try_next().await.with_context(|| format!("{}: list addresses", self.name))?.is_some())
     }
 
+    /// A cable from here to another namespace: a network card at each end.
+    ///
+    /// # Errors
+    /// When one of the cards is there already.
+    pub async fn connect(&self, card: &str, other: &Namespace, other_card: &str) -> Result<()> {
+        self.cable(card, other, other_card, None).await?;
+        self.change(LinkUnspec::new_with_name(card).up()).await
+    }
+
+    /// The far end is up, the near end not yet.
+    async fn cable(
+        &self,
+        card: &str,
+        other: &Namespace,
+        other_card: &str,
+        bridge: Option<u32>,
+    ) -> Result<()> {
+        let far_end = LinkUnspec::new_with_name(other_card).setns_by_fd(other.file.as_raw_fd()).build();
+        let mut cable = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+            .name(card)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(far_end)));
+        if let Some(bridge) = bridge {
+            cable = cable.controller(bridge);
+        }
+        let request = self.netlink.link().add(cable.build());
+        request.execute().await.with_context(|| format!("connect {card} of {}", self.name))?;
+        other.change(LinkUnspec::new_with_name(other_card).up()).await
+    }
+
+    /// Sends packets for an address out of a card, to whoever answers there.
+    ///
+    /// # Errors
+    /// When the card is not there.
+    pub async fn add_route(&self, address: Ipv4Addr, card: &str) -> Result<()> {
+        let index = self.index(card).await?;
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .output_interface(index)
+            .scope(RouteScope::Link)
+            .build();
+        let request = self.netlink.route().add(route);
+        request.execute().await.with_context(|| format!("{}: route {address} to {card}", self.name))
+    }
+
     async fn index(&self, interface: &str) -> Result<u32> {
         let mut links = self.netlink.link().get().match_name(interface).execute();
         let link = links.try_next().await.with_context(|| format!("{}: find {interface}", self.name))?;
@@ -190,17 +235,9 @@ impl Switch {
     /// # Errors
     /// When the port or the card is there already.
     pub async fn plug(&self, port: &str, namespace: &Namespace, card: &str, address: IpNet) -> Result<()> {
-        let far_end = LinkUnspec::new_with_name(card).setns_by_fd(namespace.file.as_raw_fd()).build();
-        let cable = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
-            .name(port)
-            .set_info_data(InfoData::Veth(InfoVeth::Peer(far_end)))
-            .controller(self.bridge)
-            .up()
-            .build();
-        let request = self.namespace.netlink.link().add(cable);
-        request.execute().await.with_context(|| format!("connect {card} of {}", namespace.name))?;
+        self.namespace.cable(port, namespace, card, Some(self.bridge)).await?;
         namespace.add_address(card, address).await?;
-        namespace.change(LinkUnspec::new_with_name(card).up()).await
+        self.restore(port).await
     }
 
     /// Pulls the cable: both ends lose their carrier.

@@ -11,13 +11,20 @@ use std::time::Duration;
 /// Right after boot the route to the service may be missing: connects then time out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For an answer of a few bytes.
-const SHORT: Duration = Duration::from_secs(3);
+const SHORT: Limits = Limits { time: Duration::from_secs(3), size: 1 << 20 };
 /// For a list; the service has half a core for everybody.
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Limits = Limits { time: Duration::from_secs(10), size: 64 << 20 };
 /// The service answers an unchanged version up to 5 s after `maxWait`.
 const POLL_SLACK: Duration = Duration::from_secs(8);
-/// No environment's hosts or services come near this.
-const MAX_BODY: usize = 64 << 20;
+
+/// What one answer may cost.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// From the request to the last byte.
+    time: Duration,
+    /// Bytes of the body, far above any honest answer.
+    size: usize,
+}
 
 /// A client for one base URL.
 pub struct Client {
@@ -34,6 +41,10 @@ impl Client {
         let base = base.trim().trim_end_matches('/').to_owned();
         // The text itself is not shown: it may hold a password.
         let mut shown = Url::parse(&base).context("OUTRIDER_METADATA_URL is not a URL")?;
+        ensure!(
+            matches!(shown.scheme(), "http" | "https") && shown.has_host(),
+            "OUTRIDER_METADATA_URL does not begin with http:// and a host"
+        );
         // Both fail only for URLs that cannot have a user part.
         let _ = shown.set_username("").and_then(|()| shown.set_password(None));
         // reqwest would look for a process-wide provider and the system's certificates; the service has no TLS.
@@ -76,40 +87,50 @@ impl Client {
     pub async fn version_after(&self, known: &str, max_wait: Duration) -> Result<String> {
         let seconds = max_wait.as_secs().clamp(1, 120);
         let query = [("wait", "true"), ("value", known), ("maxWait", &seconds.to_string())];
-        self.fetch_version(&query, Duration::from_secs(seconds) + POLL_SLACK).await
+        let time = Duration::from_secs(seconds) + POLL_SLACK;
+        self.fetch_version(&query, Limits { time, ..SHORT }).await
     }
 
-    async fn fetch_version(&self, query: &[(&str, &str)], timeout: Duration) -> Result<String> {
-        match self.fetch("/version", query, timeout).await? {
+    async fn fetch_version(&self, query: &[(&str, &str)], limits: Limits) -> Result<String> {
+        match self.fetch("/version", query, limits).await? {
             serde_json::Value::String(version) if !version.is_empty() => Ok(version),
             serde_json::Value::Number(version) => Ok(version.to_string()),
             _ => bail!("GET {}/version: the answer is not a version", self.shown),
         }
     }
 
-    /// `path` begins with a slash. `timeout` is for the whole of it, body included.
+    /// `path` begins with a slash.
     async fn fetch<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
-        timeout: Duration,
+        limits: Limits,
     ) -> Result<T> {
         let body =
-            self.body(path, query, timeout).await.with_context(|| format!("GET {}{path}", self.shown))?;
+            self.body(path, query, limits).await.with_context(|| format!("GET {}{path}", self.shown))?;
         serde_json::from_slice(&body).map_err(|error| {
             anyhow!("GET {}{path}: the answer is not the JSON it should be: {error}", self.shown)
         })
     }
 
-    async fn body(&self, path: &str, query: &[(&str, &str)], timeout: Duration) -> Result<Vec<u8>> {
+    async fn body(&self, path: &str, query: &[(&str, &str)], limits: Limits) -> Result<Vec<u8>> {
         let mut url = Url::parse(&format!("{}{path}", self.base)).context("not a URL")?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         // Anything beside application/json, even */*, is answered with plain text.
-        let request = self.http.get(url).header(ACCEPT, "application/json").timeout(timeout);
-        let explain = |error: reqwest::Error| explain(error, timeout);
-        let mut response = request.send().await.map_err(explain)?;
+        let request = self.http.get(url).header(ACCEPT, "application/json").timeout(limits.time);
+        let explain = |error: reqwest::Error| explain(error, limits.time);
+        let again = request.try_clone();
+        let mut sent = request.send().await;
+        if let (Err(error), Some(again), true) = (&sent, again, query.is_empty()) {
+            // A connection kept open may end just as it is used again. Not for a long poll: it may be another
+            // server that answers then, with nothing to compare its version to.
+            if !error.is_timeout() && !error.is_connect() {
+                sent = again.send().await;
+            }
+        }
+        let mut response = sent.map_err(explain)?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => {
@@ -124,7 +145,11 @@ impl Client {
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(explain)? {
-            ensure!(body.len() + chunk.len() <= MAX_BODY, "the answer is larger than {} MiB", MAX_BODY >> 20);
+            ensure!(
+                body.len() + chunk.len() <= limits.size,
+                "the answer is larger than {} MiB",
+                limits.size >> 20
+            );
             body.extend_from_slice(&chunk);
         }
         Ok(body)

@@ -134,15 +134,15 @@ pub fn interpret(
     };
 
     let others = others(&listed, &me, settings, local, &mut remarks);
-    let takes_part = |host: &&&Host| match &host.uuid {
-        Some(uuid) if *uuid == me.uuid => matches!(standing, Standing::Member(_)),
-        uuid => others.iter().any(|m| Some(&m.id) == uuid.as_ref()),
-    };
-    let members: Vec<&Host> = listed.iter().filter(takes_part).copied().collect();
+    // This host also where it takes part no more: it may have to keep the address for want of a successor.
+    let mut serving: Vec<&Host> = own.is_none().then_some(&reading.me).into_iter().collect();
+    serving.extend(listed.iter().filter(|host| {
+        host.uuid.as_ref().is_some_and(|uuid| *uuid == me.uuid || others.iter().any(|m| m.id == *uuid))
+    }));
     let ports = match &reading.services {
         Some(services) => ports::published(
             services,
-            &members,
+            &serving,
             reading.me.environment_uuid.as_deref(),
             settings.balancer.as_ref(),
             &mut remarks,
@@ -150,6 +150,13 @@ pub fn interpret(
         None => Vec::new(),
     };
     Ok((Snapshot { membership: Membership { me: standing, others }, me, ports }, remarks))
+}
+
+/// Drops the services that have no say, which are most of the data.
+pub fn condense(reading: &mut Reading, settings: &Settings) {
+    if let Some(services) = &mut reading.services {
+        services.entries.retain(|service| ports::of_interest(service, settings.balancer.as_ref()));
+    }
 }
 
 /// The members that a list of addresses names. Addresses stand for uuids; our own may be among them.

@@ -56,6 +56,15 @@ impl Announcer {
         self.socket.send(&arp::probe(self.mac()?, address))
     }
 
+    /// Asks the station at `target` for a sign of life, in the name of our own address `source`;
+    /// [`Announcer::heard`] brings the answer.
+    ///
+    /// # Errors
+    /// As [`Announcer::announce`].
+    pub fn ask(&self, source: Ipv4Addr, target: Ipv4Addr) -> io::Result<()> {
+        self.socket.send(&arp::request(self.mac()?, source, target))
+    }
+
     /// Waits for the next claim of another station to any address. Cancel-safe.
     ///
     /// # Errors

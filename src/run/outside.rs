@@ -3,16 +3,22 @@
 //! A large answer of the metadata takes milliseconds to read, a TLS handshake likewise; adverts must not wait
 //! for either.
 
+use super::realtime;
 use crate::config::{Config, Peers};
 use crate::core::Time;
 use crate::health::{self, Checker, Report};
 use crate::metadata::{self, Local, Update, WatcherSettings};
-use crate::net::{alarm, interface};
+use crate::net::{alarm, gateway, interface, neighbour};
+use crate::status::socket::{self, Request};
 use anyhow::{Context, Result};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// Pause between two looks at the default gateway, and between two tries to open the local socket.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// What the thread tells, and what it can be told.
 pub struct Outside {
@@ -24,6 +30,35 @@ pub struct Outside {
     pub reports: UnboundedReceiver<Report>,
     /// What to check, and how often.
     pub checker: Checker,
+    /// The default gateway behind the interface that was named by [`Outside::set_interface`], when it changes.
+    pub gateways: mpsc::Receiver<Option<Ipv4Addr>>,
+    surroundings: watch::Sender<Surroundings>,
+    /// Orders of people on this host.
+    pub orders: mpsc::Receiver<Request>,
+}
+
+/// What the thread looks after once it is known.
+#[derive(Clone, Default)]
+struct Surroundings {
+    interface: Option<String>,
+    peers: Vec<IpAddr>,
+}
+
+impl Outside {
+    /// Names the interface whose default gateway is wanted.
+    pub fn set_interface(&self, interface: &str) {
+        self.surroundings.send_modify(|surroundings| surroundings.interface = Some(interface.to_owned()));
+    }
+
+    /// Looks around at once. With a host's last address the kernel forgets its neighbours, too.
+    pub fn look_around(&self) {
+        self.surroundings.send_modify(|_| {});
+    }
+
+    /// Names the peers whose neighbour entries are kept fresh.
+    pub fn set_peers(&self, peers: Vec<IpAddr>) {
+        self.surroundings.send_modify(|surroundings| surroundings.peers = peers);
+    }
 }
 
 /// Starts the thread, in the network namespace of the caller.
@@ -38,15 +73,22 @@ pub async fn start(config: &Config) -> Result<Outside> {
     let settings = watcher_settings(config);
     let checks = config.checks.clone();
     let nudged = nudge.clone();
+    let (gateways_in, gateways) = mpsc::channel(1);
+    let (surroundings, seen) = watch::channel(Surroundings::default());
+    let (orders_in, orders) = mpsc::channel(4);
+    let socket = config.socket.clone();
     std::thread::Builder::new()
         .name("outside".to_owned())
         .spawn(move || {
+            realtime::ordinary();
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return tracing::error!("cannot start the runtime of the checks: {error}"),
             };
             runtime.block_on(async {
                 let _ = checker_in.send(health::start(checks, reports_in, alarm::now));
+                tokio::spawn(look_around(seen, gateways_in));
+                tokio::spawn(listen(socket, orders_in));
                 if let Some(settings) = settings
                     && let Err(error) =
                         metadata::watch(settings, local, alarm::now, updates_in.clone(), nudged).await
@@ -59,7 +101,51 @@ pub async fn start(config: &Config) -> Result<Outside> {
         })
         .context("cannot start the thread of the metadata and the checks")?;
     let checker = checker.await.context("the thread of the metadata and the checks died at start")?;
-    Ok(Outside { updates, nudge, reports, checker })
+    Ok(Outside { updates, nudge, reports, checker, gateways, surroundings, orders })
+}
+
+/// Opens the local socket as soon as it is free, and serves it. Another agent may have it until it ends.
+async fn listen(name: String, orders: mpsc::Sender<Request>) {
+    let mut said = false;
+    while !orders.is_closed() {
+        match socket::listen(&name) {
+            Ok(listener) => return socket::serve(listener, orders).await,
+            Err(error) if !said => tracing::warn!("no drain and undrain for now: {error:#}"),
+            Err(_) => {}
+        }
+        said = true;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Looks up the default gateway and keeps the peers' neighbour entries fresh.
+async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Sender<Option<Ipv4Addr>>) {
+    let handle = match rtnetlink::new_connection() {
+        Ok((connection, handle, _)) => {
+            tokio::spawn(connection);
+            handle
+        }
+        Err(error) => return tracing::warn!("the default gateway cannot be looked up: {error}"),
+    };
+    let mut last = None;
+    while !gateways.is_closed() {
+        let Surroundings { interface, peers } = seen.borrow_and_update().clone();
+        if let Some(interface) = interface {
+            if let Ok(found) = gateway::find(&handle, &interface).await
+                && last != Some(found)
+            {
+                last = Some(found);
+                let _ = gateways.send(found).await;
+            }
+            for peer in peers {
+                if let Err(error) = neighbour::refresh(&handle, &interface, peer).await {
+                    tracing::debug!("neighbour entry of {peer}: {error:#}");
+                }
+            }
+        }
+        // Whoever is gone is noticed by the closed channel.
+        let _ = tokio::time::timeout(PAUSE, seen.changed()).await;
+    }
 }
 
 fn watcher_settings(config: &Config) -> Option<WatcherSettings> {

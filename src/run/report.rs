@@ -2,7 +2,7 @@
 
 use super::outside;
 use super::place::{self, NoPlace};
-use super::targets;
+use super::prepare::targets;
 use crate::config::{self, CheckSetting, Loaded, Peers};
 use crate::core::members::{self, Membership, Standing};
 use crate::metadata::{self, Snapshot, Update};
@@ -110,7 +110,7 @@ async fn first_answer(loaded: &Loaded) -> Result<Result<Snapshot, String>> {
     let mut outside = outside::start(&loaded.config).await?;
     let answer = tokio::time::timeout(PATIENCE, async {
         match outside.updates.recv().await {
-            Some(Update::Snapshot { snapshot, .. }) => Ok(snapshot),
+            Some(Update::Snapshot { snapshot, .. }) => Ok(*snapshot),
             Some(Update::Unreachable { why, .. }) => Err(why),
             Some(Update::Confirmed { .. }) | None => Err("the metadata service cannot be watched".to_owned()),
         }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every variable of this version with a value that is not its default. The names are public.
-const ALL: [(&str, &str); 36] = [
+const ALL: [(&str, &str); 38] = [
     ("OUTRIDER_VIP", "10.10.10.9/24, 10.10.10.5"),
     ("OUTRIDER_INTERFACE", "eth1"),
     ("OUTRIDER_SOURCE", "10.0.0.12"),
@@ -46,12 +46,14 @@ const ALL: [(&str, &str); 36] = [
     ("OUTRIDER_CHECK_TLS_VERIFY", "false"),
     ("OUTRIDER_TRACK_LINK", "false"),
     ("OUTRIDER_LEASE", "forever"),
+    ("OUTRIDER_GUARD", "10.0.0.1,10.0.0.254"),
     ("OUTRIDER_ADOPT", "true"),
     ("OUTRIDER_HANDOVER_LIMIT", "0s"),
     ("OUTRIDER_GARP_REPEAT", "1"),
     ("OUTRIDER_GARP_DELAY", "2s"),
     ("OUTRIDER_GARP_REFRESH", "1h"),
     ("OUTRIDER_GARP_INTERVAL", "10ms"),
+    ("OUTRIDER_SOCKET", "/run/outrider.sock"),
     ("OUTRIDER_LOG", "warn, outrider::net=debug"),
     ("OUTRIDER_LOG_FORMAT", "json"),
     ("OUTRIDER_CONFIG", ""),
@@ -304,4 +306,18 @@ fn every_variable_is_described() {
         let help = help();
         assert!(help.contains(&format!("\n  {name} ")), "{name} is missing in {help}");
     }
+}
+
+#[test]
+fn programs_are_split_into_arguments_and_shown_so_that_they_can_be_read_back() {
+    let written = "exec: /bin/sh -c \"curl -f 'http://u:hunter2@lb/'  | grep ok\" ''; exec:/opt/check";
+    let loaded = load_with(&[("OUTRIDER_CHECK", written)]).unwrap();
+    let CheckSetting::These(targets) = &loaded.config.check else { panic!() };
+    let expected = ["/bin/sh", "-c", "curl -f 'http://u:hunter2@lb/'  | grep ok", ""];
+    assert_eq!(targets[0], Target::Exec { argv: expected.map(str::to_owned).to_vec() });
+    assert_eq!(targets[1].to_string(), "exec:/opt/check");
+    assert_eq!(targets[0].to_string(), "exec:/bin/sh -c \"***@lb/'  | grep ok\" \"\"");
+    assert!(!format!("{loaded:?} {:?}", describe(&loaded)).contains("hunter2"));
+    let again: Target = "exec:/bin/sh -c \"a 'b' c\"".parse().unwrap();
+    assert_eq!(again.to_string(), "exec:/bin/sh -c \"a 'b' c\"");
 }

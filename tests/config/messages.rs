@@ -182,10 +182,16 @@ fn messages_of_single_values() {
             "http://lb:0/",
             "has no port from 1 to 65535; write for example tcp://127.0.0.1:80",
         ),
+        ("OUTRIDER_CHECK", "exec:", "names no program; write for example exec:/usr/local/bin/check --quick"),
         (
             "OUTRIDER_CHECK",
-            "exec:/bin/check x",
-            "is not supported by this version yet; write for example tcp://127.0.0.1:80",
+            "exec:check x",
+            "does not name its program by an absolute path; write for example exec:/usr/local/bin/check --quick",
+        ),
+        (
+            "OUTRIDER_CHECK",
+            "exec:/bin/check 'x",
+            "has a quote that is not closed; close it (a semicolon ends a check within quotes, too)",
         ),
         ("OUTRIDER_CHECK", ";", "has an empty item; write for example tcp://127.0.0.1:80"),
         ("OUTRIDER_CHECK_INTERVAL", "0s", "is not from 10ms to 1h; write for example 1s"),
@@ -208,6 +214,8 @@ fn messages_of_single_values() {
         ("OUTRIDER_CHECK_HOST_HEADER", "a b", "is not a host name; write for example www.example.com"),
         ("OUTRIDER_CHECK_TLS_VERIFY", "0", "is neither true nor false; write for example true"),
         ("OUTRIDER_TRACK_LINK", "no", "is neither true nor false; write for example true"),
+        ("OUTRIDER_GUARD", "10.0.0.300", "is not an address; write for example auto, off, or 10.10.10.1"),
+        ("OUTRIDER_SOCKET", "outrider", "is no name for a socket; write for example @outrider/10.10.10.2"),
         ("OUTRIDER_LEASE", "3s", "is neither auto nor forever; write for example auto"),
         ("OUTRIDER_ADOPT", "TRUE", "is neither true nor false; write for example true"),
         ("OUTRIDER_HANDOVER_LIMIT", "5", "has no unit; write for example 5s"),
@@ -294,8 +302,12 @@ fn messages_about_several_values() {
         (&[VIP, ("OUTRIDER_PEER", "x")], "OUTRIDER_PEER is not known; did you mean OUTRIDER_PEERS?"),
         (&[VIP, ("OUTRIDER_VRID_FILE", "x")], "OUTRIDER_VRID_FILE is not known; did you mean OUTRIDER_VRID?"),
         (
-            &[VIP, ("OUTRIDER_GUARD", "x")],
-            "OUTRIDER_GUARD is not supported by this version yet; leave it unset",
+            &[VIP, ("OUTRIDER_GUARD", "auto,10.0.0.1")],
+            "OUTRIDER_GUARD: \"auto\" stands alone or not at all; write for example auto, off, or 10.10.10.1",
+        ),
+        (
+            &[VIP, ("OUTRIDER_TRANSPORT", "x")],
+            "OUTRIDER_TRANSPORT is not supported by this version yet; leave it unset",
         ),
         (
             &[VIP, ("OUTRIDER_AUTH_PASS", "1111")],
@@ -311,7 +323,7 @@ fn all_faults_are_told_at_once() {
     let told = faults(&[
         ("OUTRIDER_VIP", "10.10.10.300/24,10.10.10.2,10.10.10.2/40"),
         ("OUTRIDER_VPI", "1"),
-        ("OUTRIDER_GUARD", "off"),
+        ("OUTRIDER_TRANSPORT", "off"),
         ("OUTRIDER_VRID", "0"),
         ("OUTRIDER_CHECK", "tcp://a:0\nhttp://b:0/"),
         ("OUTRIDER_LOG_FORMAT", "xml"),
@@ -320,7 +332,7 @@ fn all_faults_are_told_at_once() {
         told,
         [
             "OUTRIDER_VPI is not known; did you mean OUTRIDER_VIP?",
-            "OUTRIDER_GUARD is not supported by this version yet; leave it unset",
+            "OUTRIDER_TRANSPORT is not supported by this version yet; leave it unset",
             "OUTRIDER_VIP: \"10.10.10.300/24\" is not an address; write for example 10.10.10.2",
             "OUTRIDER_VIP: \"10.10.10.2/40\" has no prefix length from 1 to 32; write for example 10.10.10.2/24 or \
              10.10.10.2",
@@ -361,7 +373,7 @@ fn faults_of_the_file_name_it() {
         ("vpi = 1", "FILE: vpi is not known; did you mean vip?"),
         ("VRID = 1", "FILE: VRID is not known; keys are in lower case"),
         ("port = 1", "FILE: port is not known; did you mean peers?"),
-        ("guard = 'off'", "FILE: guard is not supported by this version yet; leave it unset"),
+        ("transport = 'unicast'", "FILE: transport is not supported by this version yet; leave it unset"),
         ("config = '/x'", "FILE: config has no place in the file itself"),
         ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key `vrid` in document root)"),
     ] {

@@ -111,13 +111,6 @@ async fn ipv6_is_written_with_brackets() {
     }
 }
 
-#[tokio::test]
-async fn exec_is_for_later() {
-    let target = Target::Exec { argv: vec!["/bin/true".into()] };
-    let why = "exec checks are not supported by this version; use tcp:// or http://";
-    assert_eq!(outcome(target).await, fail(why.into()));
-}
-
 /// docker-proxy's ways: accepts whatever comes, and closes it when the connect to what is behind it fails.
 #[tokio::test]
 async fn death_behind_docker_proxy_is_noticed_at_once() {

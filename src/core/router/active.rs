@@ -1,6 +1,6 @@
 //! The Active: its adverts, its lease, its rivals, and how it leaves.
 
-use super::{Holding, Leave, Router};
+use super::{Holding, Leave, RIVALS_MAX, Router};
 use crate::core::advert::Advert;
 use crate::core::command::Command;
 use crate::core::event::{Event, State};
@@ -44,8 +44,13 @@ impl Router {
     /// who is leaving stays silent: its advert would keep the successor from claiming.
     pub(super) fn heard_resignation(&mut self, out: &mut VecDeque<Command>) {
         if self.holding.as_ref().is_some_and(|holding| holding.leaving.is_none()) {
-            self.advertise(self.priority, out);
+            self.advertise(self.own_priority(), out);
         }
+    }
+
+    /// What an Active advertises: one that is cut off must lose to whoever took over meanwhile.
+    fn own_priority(&self) -> u8 {
+        if self.stance.isolated { RELUCTANT } else { self.priority }
     }
 
     /// Another router holds the address as well (RFC 9568 section 6.4.3; preemption is not consulted).
@@ -56,6 +61,7 @@ impl Router {
         advert: &Advert,
         out: &mut VecDeque<Command>,
     ) {
+        let own_priority = self.own_priority();
         let Some(holding) = &mut self.holding else { return };
         if holding.leaving.is_some() {
             if !matches!(holding.leaving, Some(Leaving::Yielding { .. })) {
@@ -64,29 +70,48 @@ impl Router {
             self.follow(now, from, advert, out);
             return;
         }
-        let (theirs, ours) = (advert.priority, self.priority);
+        let (theirs, ours) = (advert.priority, own_priority);
         if (theirs, from) > (ours, self.settings.source) {
             let relation = if theirs > ours {
                 format!("its priority {theirs} > ours {ours}")
             } else {
                 format!("both have priority {ours}, and its address is higher than ours")
             };
+            // The winner may not have heard of us: without this it would not announce the address again, and
+            // whoever took our announcement for true would go on sending here.
+            self.advertise(ours, out);
             self.step_down(now, State::Backup, format!("{from} took the address: {relation}"), out);
             self.follow(now, from, advert, out);
         } else {
-            let text =
-                format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
-            out.push_back(Command::Tell(Event::Warning(text)));
-            // Whoever took its announcement for true must hear ours again.
-            holding.announcements.start(now, holding.rival_until);
+            if holding.rivals.len() < RIVALS_MAX && holding.rivals.insert(from) {
+                let text =
+                    format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
+                out.push_back(Command::Tell(Event::Warning(text)));
+            }
+            // Whoever took its announcement for true must hear ours again, once the address is here.
+            if holding.confirmed {
+                holding.announcements.start(now, holding.rival_until);
+            }
             self.advertise(ours, out);
             self.timeout_active(now, out);
+        }
+    }
+
+    /// Announces the address anew: somebody may have been misled about it. Not while handing it over.
+    pub fn announce_anew(&mut self, now: Time) {
+        if let Some(holding) = &mut self.holding
+            && holding.confirmed
+            && holding.leaving.is_none()
+        {
+            holding.announcements.start(now, None);
         }
     }
 
     pub(super) fn kernel_active(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
         let Some(holding) = &mut self.holding else { return };
         match answer {
+            // It was asked in an earlier time as Active, and a removal is on the way.
+            Kernel::Added { sent } | Kernel::Renewed { sent } if *sent < holding.since => {}
             Kernel::Added { sent } => {
                 holding.lease.confirmed(*sent);
                 if holding.lease.is_over(now) {
@@ -120,6 +145,18 @@ impl Router {
         }
     }
 
+    /// Whether the lease is over, so that the address must not be touched.
+    pub fn is_overdue(&self, now: Time) -> bool {
+        self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now))
+    }
+
+    /// Past the end of its lease a router is not Active any more, and says nothing.
+    pub fn check_lease(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if self.is_overdue(now) {
+            self.too_late(now, out);
+        }
+    }
+
     /// The kernel may have dropped the address already: act as if it had.
     fn too_late(&mut self, now: Time, out: &mut VecDeque<Command>) {
         let why = "the address could not be renewed before its lease ended".to_owned();
@@ -136,7 +173,6 @@ impl Router {
             return;
         }
         let leaving = self.holding.as_ref().and_then(|holding| holding.leaving);
-        let shutting_down = self.stance.leave == Some(Leave::Shutdown);
         match (leaving, &self.stance.leave) {
             (None, None) => {}
             (Some(_), None) => {
@@ -148,7 +184,7 @@ impl Router {
                 self.timeout_active(now, out);
             }
             (None, Some(_)) => self.offer(now, out),
-            (Some(Leaving::Kept { .. }), Some(_)) if shutting_down => self.offer(now, out),
+            (Some(Leaving::Kept { .. }), Some(leave)) if !leave.may_stay() => self.offer(now, out),
             (Some(_), Some(_)) => {}
         }
     }
@@ -158,9 +194,11 @@ impl Router {
         let pause = self.resignation_pause();
         let limit = match &self.stance.leave {
             Some(Leave::Shutdown) => now + self.settings.handover_limit,
-            Some(Leave::Membership(why)) => {
-                let text = format!("handing the address over: {why}");
-                out.push_back(Command::Tell(Event::Notice(text)));
+            Some(leave) => {
+                out.push_back(Command::Tell(Event::Notice(format!(
+                    "handing the address over: {}",
+                    leave.why()
+                ))));
                 now + self.settings.handover_limit.min(pause * 3)
             }
             None => return,
@@ -175,27 +213,26 @@ impl Router {
     }
 
     fn nobody_came(&mut self, now: Time, out: &mut VecDeque<Command>) {
-        match &self.stance.leave {
-            Some(Leave::Membership(why)) => {
+        let why = self.stance.leave.as_ref().map(Leave::why).unwrap_or_default();
+        let may_stay = self.stance.leave.as_ref().is_some_and(Leave::may_stay);
+        match &mut self.holding {
+            Some(holding) if may_stay => {
                 let text = format!(
                     "no other member took the address, so this host keeps it and tries again every {} s: {why}",
                     RETRY.as_secs()
                 );
-                out.push_back(Command::Tell(Event::Warning(text)));
-                if let Some(holding) = &mut self.holding {
-                    holding.leaving = Some(Leaving::Kept { retry_at: now + RETRY });
-                    holding.advert_at = now;
-                }
+                out.push_back(Command::Tell(Event::Alarm(text)));
+                holding.leaving = Some(Leaving::Kept { retry_at: now + RETRY });
+                holding.advert_at = now;
             }
-            Some(Leave::Shutdown) | None => {
-                self.step_down(now, State::Fault, "the agent is stopping; nobody took over".to_owned(), out);
-            }
+            _ => self.step_down(now, State::Fault, format!("{why}; nobody took over"), out),
         }
     }
 
     pub(super) fn timeout_active(&mut self, now: Time, out: &mut VecDeque<Command>) {
         let interval = self.settings.interval;
         let repeat = now + self.resignation_pause();
+        let own_priority = self.own_priority();
         let Some(holding) = &mut self.holding else { return };
         if holding.lease.is_over(now) {
             return self.too_late(now, out);
@@ -203,9 +240,13 @@ impl Router {
         if holding.confirmed && holding.lease.take_renewal(now) {
             out.push_back(Command::Renew { not_after: holding.lease.until() });
         }
-        out.extend(std::iter::repeat_n(Command::Announce, holding.announcements.take_due(now)));
+        let due = holding.announcements.take_due(now);
+        // From the offer on, an announcement of ours could be heard after the successor's.
+        if !matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. })) {
+            out.extend(std::iter::repeat_n(Command::Announce, due));
+        }
         let priority = match &mut holding.leaving {
-            None => self.priority,
+            None => own_priority,
             Some(Leaving::Kept { retry_at }) if now < *retry_at => RELUCTANT,
             Some(Leaving::Kept { .. }) => return self.offer(now, out),
             Some(Leaving::Offering { limit, .. }) if now >= *limit => return self.nobody_came(now, out),

@@ -20,7 +20,7 @@ pub struct Reading {
     pub services: Option<Listing<Service>>,
 }
 
-/// A list whose entries are read one by one.
+/// A list whose entries are read one by one, and sorted: the service's own order is of no account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing<T> {
     /// Those that were understood.
@@ -76,7 +76,7 @@ impl Host {
 }
 
 /// A service, from `/services`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
     /// Its name within the stack.
@@ -109,7 +109,7 @@ pub struct Service {
 }
 
 /// What a load balancer serves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LbConfig {
     /// One for each port and backend.
@@ -118,7 +118,7 @@ pub struct LbConfig {
 }
 
 /// One rule of a load balancer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PortRule {
     /// The port the load balancer listens on.
@@ -130,7 +130,7 @@ pub struct PortRule {
 }
 
 /// A container of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Container {
     /// The host it is on.
@@ -147,12 +147,13 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Entry<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Listing<T> {
+impl<'de, T: DeserializeOwned + Ord> Deserialize<'de> for Listing<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Entry by entry, so that of a large environment's services only one is held whole.
         let all = Option::<Vec<Entry<T>>>::deserialize(deserializer)?.unwrap_or_default();
         let total = all.len();
-        let entries: Vec<T> = all.into_iter().filter_map(|entry| entry.0).collect();
+        let mut entries: Vec<T> = all.into_iter().filter_map(|entry| entry.0).collect();
+        entries.sort();
         Ok(Listing { unreadable: total - entries.len(), entries })
     }
 }
@@ -195,11 +196,13 @@ fn scalar(value: Value) -> Option<String> {
     }
 }
 
-fn entries<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Array(list) => list.into_iter().filter_map(|entry| T::deserialize(entry).ok()).collect(),
-        _ => Vec::new(),
-    })
+fn entries<'de, D: Deserializer<'de>, T: DeserializeOwned + Ord>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let Value::Array(list) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    let mut entries: Vec<T> = list.into_iter().filter_map(|entry| T::deserialize(entry).ok()).collect();
+    entries.sort();
+    Ok(entries)
 }
 
 fn record<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {

@@ -21,11 +21,8 @@ pub fn published(
     });
     let mut found: BTreeMap<u16, PublishedPort> = BTreeMap::new();
     let mut chosen: Vec<(String, &Service)> = ours
-        .filter(|service| match balancer {
-            Some((stack, name)) => {
-                service.stack_name.as_ref() == Some(stack) && service.name.as_ref() == Some(name)
-            }
-            None => service.kind.as_deref() == Some("loadBalancerService") && scheduled_on(service, members),
+        .filter(|service| {
+            of_interest(service, balancer) && (balancer.is_some() || scheduled_on(service, members))
         })
         .map(|service| (full_name(service), service))
         .collect();
@@ -50,6 +47,16 @@ pub fn published(
         });
     }
     found.into_values().collect()
+}
+
+/// Whether it can be the load balancer at all; without a name for it, every load balancer service can.
+pub fn of_interest(service: &Service, balancer: Option<&(String, String)>) -> bool {
+    match balancer {
+        Some((stack, name)) => {
+            service.stack_name.as_ref() == Some(stack) && service.name.as_ref() == Some(name)
+        }
+        None => service.kind.as_deref() == Some("loadBalancerService"),
+    }
 }
 
 fn full_name(service: &Service) -> String {

@@ -1,0 +1,260 @@
+//! The exec check: a program that ends with 0 if all is well.
+//!
+//! It runs in a process group of its own, without any capability and with `no_new_privs`, in `/`, with our
+//! environment but for `OUTRIDER_…`, which may hold secrets. Nothing of it outlives the look: what is left of
+//! the group is killed at its end or at the time-out, and collected, also as process 1 of a container, which
+//! inherits what the program left behind. A process that moved to another group is on its own.
+
+use super::Attempt;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+/// What is kept of what a program says; the rest is thrown away.
+const KEPT: usize = 1024;
+/// Length of the line that is told.
+const TOLD: usize = 200;
+/// How long a killed program may take to be gone.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The process groups that run now; none: no more may be started.
+#[derive(Clone, Debug)]
+pub(super) struct Running(Arc<Mutex<Option<BTreeSet<Pid>>>>);
+
+impl Running {
+    pub(super) fn new() -> Self {
+        Running(Arc::new(Mutex::new(Some(BTreeSet::new()))))
+    }
+
+    /// Kills all of them for good. From any thread: the process may be about to end.
+    pub(super) fn end(&self) {
+        for group in self.lock().take().into_iter().flatten() {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeSet<Pid>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A program to run.
+pub(super) struct Program {
+    argv: Vec<String>,
+    running: Running,
+    /// What was killed and is still there: it hangs in the kernel.
+    stuck: Option<Group>,
+}
+
+impl Program {
+    pub(super) fn new(argv: &[String], running: &Running) -> Self {
+        Program { argv: argv.to_vec(), running: running.clone(), stuck: None }
+    }
+
+    /// Runs it once, until `deadline` at the longest.
+    pub(super) async fn attempt(&mut self, limit: Duration, deadline: Instant) -> Attempt {
+        // Otherwise a program on a dead network file system would soon be there a thousand times.
+        if self.stuck.as_mut().is_some_and(|group| !group.collect()) {
+            return Attempt::Wrong(format!("{} was killed, but hangs in the kernel", self.name()));
+        }
+        self.stuck = None;
+        match self.run(limit, deadline).await {
+            Ok(()) => Attempt::Served(None),
+            Err(why) => Attempt::Wrong(why),
+        }
+    }
+
+    async fn run(&mut self, limit: Duration, deadline: Instant) -> Result<(), String> {
+        let cannot = |error: io::Error| match error.kind() {
+            ErrorKind::NotFound => {
+                format!("there is no program {}, or not the interpreter its first line names", self.name())
+            }
+            _ => format!("cannot run {}: {error}", self.name()),
+        };
+        let mut changes = signal(SignalKind::child()).map_err(cannot)?;
+        let (mut group, child) = Group::start(&self.argv, &self.running).map_err(cannot)?;
+        let mut said = Said::new(child.stdout.map(OwnedFd::from)).map_err(cannot)?;
+        let mut complaint = Said::new(child.stderr.map(OwnedFd::from)).map_err(cannot)?;
+        let status = loop {
+            // The signal may stand for several ends, of whatever children.
+            if let Some(status) = group.ended() {
+                break Some(status);
+            }
+            tokio::select! {
+                _ = changes.recv() => {}
+                () = said.hear() => {}
+                () = complaint.hear() => {}
+                () = sleep_until(deadline) => break None,
+            }
+        };
+        group.kill();
+        let grace = Instant::now() + GRACE;
+        while !group.collect() {
+            tokio::select! {
+                _ = changes.recv() => {}
+                () = sleep_until(grace) => {
+                    self.stuck = Some(group);
+                    break;
+                }
+            }
+        }
+        let name = self.name();
+        let why = match status {
+            Some(WaitStatus::Exited(_, 0)) => return Ok(()),
+            Some(WaitStatus::Exited(_, code)) => format!("{name} ended with code {code}"),
+            Some(WaitStatus::Signaled(_, signal, _)) => format!("{name} was ended by {signal}"),
+            Some(other) => format!("{name} ended in an unknown way: {other:?}"),
+            None => format!("{name} did not end within {limit:?} and was killed"),
+        };
+        match complaint.first_line().or_else(|| said.first_line()) {
+            Some(line) => Err(format!("{why}: {line}")),
+            None => Err(why),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+}
+
+/// A process group, from its start until nothing of it is left.
+struct Group {
+    leader: Pid,
+    running: Running,
+    gone: bool,
+}
+
+impl Group {
+    fn start(argv: &[String], running: &Running) -> io::Result<(Group, Child)> {
+        let (program, arguments) = argv.split_first().ok_or(ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir("/").process_group(0).env_clear();
+        command
+            .envs(std::env::vars_os().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"OUTRIDER_")));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Held meanwhile, so that none is started and then missed by `end`.
+        let mut groups = running.lock();
+        let groups = groups.as_mut().ok_or_else(|| io::Error::other("the checks have ended"))?;
+        let child = spawn(command)?;
+        let leader = Pid::from_raw(child.id().cast_signed());
+        groups.insert(leader);
+        Ok((Group { leader, running: running.clone(), gone: false }, child))
+    }
+
+    /// How the leader ended, if it has. It stays uncollected, so that nobody else gets its number.
+    fn ended(&self) -> Option<WaitStatus> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(self.leader), flags).ok().filter(|status| *status != WaitStatus::StillAlive)
+    }
+
+    fn kill(&self) {
+        // Fails if all are dead already.
+        let _ = killpg(self.leader, Signal::SIGKILL);
+    }
+
+    /// Collects the dead of the group, and nobody else's children. Tells whether none of ours is left.
+    fn collect(&mut self) -> bool {
+        let mut groups = self.running.lock();
+        let all = Pid::from_raw(-self.leader.as_raw());
+        while !self.gone {
+            match waitpid(all, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => return false,
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => self.gone = true,
+            }
+        }
+        groups.as_mut().map(|groups| groups.remove(&self.leader));
+        true
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
+        self.kill();
+        if !self.collect() {
+            // Its death takes a moment. Without a thread it stays a zombie until we end.
+            let all = Pid::from_raw(-self.leader.as_raw());
+            let wait = move || while !matches!(waitpid(all, None), Err(errno) if errno != Errno::EINTR) {};
+            let _ = std::thread::Builder::new().name("collect".to_owned()).spawn(wait);
+        }
+    }
+}
+
+/// Starts a program that has no right of ours and cannot get any.
+///
+/// Capabilities belong to a thread and are inherited by what it starts, so a thread of its own gives them up
+/// first. `no_new_privs` keeps root, should we have stayed that, from getting them back by the exec.
+fn spawn(mut command: Command) -> io::Result<Child> {
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    let start = move || {
+        set_no_new_privs(true)?;
+        set_capabilities(None, none)?;
+        command.spawn()
+    };
+    let thread = std::thread::Builder::new().name("check".to_owned()).spawn(start)?;
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it died")))
+}
+
+/// What comes out of a pipe, as far as it is of interest.
+struct Said {
+    pipe: Option<pipe::Receiver>,
+    kept: Vec<u8>,
+}
+
+impl Said {
+    fn new(pipe: Option<OwnedFd>) -> io::Result<Self> {
+        Ok(Said { pipe: pipe.map(pipe::Receiver::from_owned_fd).transpose()?, kept: Vec::new() })
+    }
+
+    /// Takes in what there is. Cancel-safe; waits for ever after the end.
+    async fn hear(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
+        let mut bytes = [0; KEPT];
+        match pipe.read(&mut bytes).await {
+            Ok(length @ 1..) => self.keep(bytes.get(..length)),
+            _ => self.pipe = None,
+        }
+    }
+
+    fn keep(&mut self, bytes: Option<&[u8]>) {
+        let room = KEPT - self.kept.len();
+        self.kept.extend(bytes.unwrap_or_default().iter().take(room));
+    }
+
+    /// The first line that says something, fit to be told.
+    fn first_line(&mut self) -> Option<String> {
+        // Not tokio's try_read: of a program that ended at once it has not been told yet that it spoke.
+        let mut bytes = [0; KEPT];
+        while self.kept.len() < KEPT
+            && let Some(pipe) = &self.pipe
+            && let Ok(length @ 1..) = nix::unistd::read(pipe, &mut bytes)
+        {
+            self.keep(bytes.get(..length));
+        }
+        let text = String::from_utf8_lossy(&self.kept);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+        let mut told: String =
+            line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect();
+        if line.chars().nth(TOLD).is_some() {
+            told.push('…');
+        }
+        Some(told)
+    }
+}

@@ -1,0 +1,3 @@
+//! What people can ask of the running agent, and tell it.
+
+pub mod socket;

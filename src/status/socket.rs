@@ -1,0 +1,162 @@
+//! The local socket: drain and undrain, for root and the agent's own user (unless it has become nobody).
+//!
+//! A client sends one line and gets one JSON line back. The name is abstract by default: a read-only root file
+//! system has no place for a socket file, and nothing is left behind.
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+/// Longest wait for a client's line, and for the agent's answer to it. A hand-over takes less than a second.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// The user that root becomes. Other programs are nobody as well, so being it proves nothing.
+const NOBODY: u32 = 65534;
+/// Longest line.
+const LINE: u64 = 256;
+
+/// What a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Take this host out of service.
+    Drain {
+        /// Even if nobody takes over.
+        force: bool,
+    },
+    /// Put it back.
+    Undrain,
+}
+
+impl Order {
+    fn line(self) -> &'static str {
+        match self {
+            Order::Drain { force: false } => "drain",
+            Order::Drain { force: true } => "drain --force",
+            Order::Undrain => "undrain",
+        }
+    }
+
+    fn read(line: &str) -> Option<Order> {
+        let orders = [Order::Drain { force: false }, Order::Drain { force: true }, Order::Undrain];
+        orders.into_iter().find(|order| order.line() == line)
+    }
+}
+
+/// An order, and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// The order.
+    pub order: Order,
+    /// How it went: what was done, or why not.
+    pub answer: oneshot::Sender<Result<String, String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    ok: bool,
+    message: String,
+}
+
+/// The address of the socket: a path, or `@name` for an abstract one.
+fn address(name: &str) -> Result<net::SocketAddr> {
+    let address = match name.strip_prefix('@') {
+        Some(name) => net::SocketAddr::from_abstract_name(name),
+        None => net::SocketAddr::from_pathname(name),
+    };
+    address.with_context(|| format!("{name} is no name for a socket"))
+}
+
+/// Opens the socket. A file that an earlier run left at a path is replaced; one that answers is not.
+///
+/// # Errors
+/// The name is taken, or the path cannot be written.
+pub fn listen(name: &str) -> Result<UnixListener> {
+    let address = address(name)?;
+    if !name.starts_with('@') && net::UnixStream::connect_addr(&address).is_err() {
+        let _ = std::fs::remove_file(name);
+    }
+    let listener =
+        net::UnixListener::bind_addr(&address).with_context(|| format!("cannot listen on {name}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(UnixListener::from_std(listener)?)
+}
+
+/// Serves clients until `orders` is closed.
+pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Request>) {
+    while !orders.is_closed() {
+        match listener.accept().await {
+            Ok((client, _)) => {
+                let orders = orders.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = answer(client, orders).await {
+                        tracing::debug!("local socket: {error:#}");
+                    }
+                });
+            }
+            // Out of file descriptors, most likely.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn answer(client: UnixStream, orders: mpsc::Sender<Request>) -> Result<()> {
+    let uid = client.peer_cred().context("who is it?")?.uid();
+    let (reader, mut writer) = client.into_split();
+    let mut line = String::new();
+    let own = nix::unistd::geteuid().as_raw();
+    let allowed = uid == 0 || uid == own && own != NOBODY;
+    let result = if allowed {
+        let mut reader = BufReader::new(reader.take(LINE));
+        tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.context("no line came")??;
+        obey(line.trim_end(), &orders).await
+    } else {
+        Err(format!("user {uid} may not: only root and the agent's own user, unless that is nobody"))
+    };
+    let ok = result.is_ok();
+    let message = result.unwrap_or_else(|why| why);
+    let mut reply = serde_json::to_vec(&Answer { ok, message })?;
+    reply.push(b'\n');
+    tokio::time::timeout(PATIENCE, writer.write_all(&reply)).await.context("the answer is not read")??;
+    Ok(())
+}
+
+async fn obey(line: &str, orders: &mpsc::Sender<Request>) -> Result<String, String> {
+    let Some(order) = Order::read(line) else {
+        return Err("not understood; one of: drain, drain --force, undrain".to_owned());
+    };
+    let gone = || "the agent is ending".to_owned();
+    let (answer, result) = oneshot::channel();
+    orders.send(Request { order, answer }).await.map_err(|_| gone())?;
+    match tokio::time::timeout(PATIENCE, result).await {
+        Ok(result) => result.map_err(|_| gone())?,
+        Err(_) => Err("the agent did not answer in time".to_owned()),
+    }
+}
+
+/// Sends an order to the running agent and waits for its answer.
+///
+/// # Errors
+/// No agent listens, or it refuses: why.
+pub fn order(name: &str, order: Order) -> Result<String> {
+    use std::io::{BufRead, Read, Write};
+    let mut socket = net::UnixStream::connect_addr(&address(name)?)
+        .with_context(|| format!("no agent listens on {name}: is it running, with the same settings?"))?;
+    socket.set_read_timeout(Some(PATIENCE * 2))?;
+    // Who may not ask at all is told so, and cut off, maybe before this is written.
+    let asked = writeln!(socket, "{}", order.line());
+    let mut line = String::new();
+    std::io::BufReader::new(socket.take(64 * 1024)).read_line(&mut line)?;
+    if line.is_empty() {
+        asked?;
+        bail!("the agent gave no answer: it may be ending");
+    }
+    let answer: Answer = serde_json::from_str(&line).context("the agent's answer is not understood")?;
+    if !answer.ok {
+        bail!("{}", answer.message);
+    }
+    Ok(answer.message)
+}

@@ -1,0 +1,66 @@
+//! docker-compose reads the files as they are meant.
+
+use super::{catalog, read, tree, yaml};
+use std::path::Path;
+use std::process::{Command, Output};
+use yaml_rust2::Yaml;
+
+/// `docker-compose config`, with these variables and no others.
+fn config(file: &Path, variables: &[(String, String)]) -> Output {
+    Command::new("docker-compose")
+        .arg("-f")
+        .arg(file)
+        .arg("config")
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .output()
+        .expect("these tests need docker-compose: apt-get install --no-install-recommends docker-compose")
+}
+
+fn accepted(file: &Path, variables: &[(String, String)]) -> Yaml {
+    let output = config(file, variables);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    yaml(&String::from_utf8(output.stdout).unwrap())
+}
+
+fn texts(list: &Yaml) -> Vec<&str> {
+    list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
+}
+
+#[test]
+fn the_file_for_plain_docker_hosts() {
+    let file = accepted(&tree("deploy/docker-compose.yml"), &[]);
+    let service = &file["services"]["outrider"];
+    assert_eq!(service["network_mode"].as_str(), Some("host"));
+    assert_eq!(service["restart"].as_str(), Some("always"));
+    assert_eq!(service["stop_grace_period"].as_str(), Some("10s"));
+    assert_eq!(service["read_only"].as_bool(), Some(true));
+    assert_eq!(texts(&service["cap_drop"]), ["ALL"]);
+    assert_eq!(texts(&service["cap_add"]), ["NET_ADMIN", "NET_RAW", "SETUID", "SETGID"]);
+    assert_eq!(texts(&service["security_opt"]), ["no-new-privileges"]);
+    assert_eq!(service["logging"]["options"]["max-size"].as_str(), Some("10m"));
+    assert!(!service["environment"]["OUTRIDER_PEERS"].is_badvalue(), "{service:?}");
+}
+
+#[test]
+fn the_catalogs_file() {
+    let folder = tree("rancher-compose/templates/outrider/0");
+    let questions = catalog::questions(&yaml(&read(&folder.join("rancher-compose.yml"))));
+    let answers: Vec<_> =
+        questions.into_iter().map(|question| (question.variable, question.default)).collect();
+    let file = accepted(&folder.join("docker-compose.yml"), &answers);
+    let service = &file["services"]["outrider"];
+    assert_eq!(service["network_mode"].as_str(), Some("host"));
+    let affinity = &service["labels"]["io.rancher.scheduler.affinity:host_label"];
+    assert_eq!(affinity.as_str(), Some("role=load-balancer"));
+}
+
+#[test]
+fn an_unknown_key_is_not_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = read(&tree("deploy/docker-compose.yml")).replace("cap_add:", "cap_adds:");
+    std::fs::write(folder.path().join("docker-compose.yml"), text).unwrap();
+    std::fs::write(folder.path().join("outrider.env"), "").unwrap();
+    assert!(!config(&folder.path().join("docker-compose.yml"), &[]).status.success());
+}
