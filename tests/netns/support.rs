@@ -197,6 +197,16 @@ impl Site {
         transitions(self.agent(host)).into_iter().filter(|transition| transition.at >= since).collect()
     }
 
+    /// Waits for a change of state since then, such as `Active -> Fault`, and returns why it happened. No other
+    /// may come before it.
+    pub async fn wait_for_change(&self, host: usize, since: Instant, states: &str) -> Result<String> {
+        self.agent(host).wait_for_line_since(since, &format!(": {states}: "), SOON).await?;
+        let changes = self.transitions(host, since);
+        let first = changes.first().context("a change")?;
+        ensure!(format!("{} -> {}", first.from, first.to) == states, "{changes:?}");
+        Ok(first.why.clone())
+    }
+
     /// All of them as text: `Initialize -> Backup`.
     pub fn states(&self, host: usize, since: Instant) -> Vec<String> {
         let text = |transition: Transition| format!("{} -> {}", transition.from, transition.to);
