@@ -163,12 +163,12 @@ async fn an_address_that_somebody_deletes_is_put_back() -> Result<()> {
         for _ in 0..3 {
             let since = Instant::now();
             site.host(0).namespace().remove_address(VIP.into()).await?;
-            let lost = site.wait_for_loss(0, since, SOON).await?;
+            site.wait_for_loss(0, since, SOON).await?;
             ensure!(site.lab.wait_for_holder(SOON).await? == 0);
             let outage = site.lab.client().outage(since).await?;
             ensure!(outage.longest < Duration::from_secs(1), "{outage:?}");
             site.agent(0)
-                .wait_for_line_since(lost, "somebody else removed the address; it is put back", SOON)
+                .wait_for_line_since(since, "somebody else removed the address; it is put back", SOON)
                 .await?;
             for host in 0..2 {
                 ensure!(site.states(host, since).is_empty(), "{:?}", site.states(host, since));

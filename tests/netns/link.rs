@@ -1,7 +1,7 @@
 //! Cables and network cards.
 
 use crate::steady::steady;
-use crate::support::{Ear, SILENCE, SOON, Site, ip};
+use crate::support::{Ear, SILENCE, SOON, Site, ip, wait_until};
 use anyhow::{Context, Result, ensure};
 use outrider::lab::{VIP, metadata};
 use std::time::{Duration, Instant};
@@ -50,7 +50,10 @@ async fn a_healed_split_ends_with_the_higher_rank(cut_off: usize) -> Result<()> 
     let split = Instant::now();
     site.host(holder).isolate().await?;
     site.lab.client().wait_for_answer_by(site.host(other).name(), SOON).await?;
-    ensure!(site.lab.watcher().holders(VIP.into())?.len() == 2, "the one cut off cannot know");
+    wait_until("both have it: the one cut off cannot know", async || {
+        Ok(site.lab.watcher().holders(VIP.into())?.len() == 2)
+    })
+    .await?;
     site.wait_for_change(other, split, "Backup -> Active").await?;
     let outage = site.lab.client().outage(split).await?;
     ensure!(outage.longest < SILENCE, "{outage:?}");

@@ -30,6 +30,9 @@ pub const SILENCE: Duration = Duration::from_secs(3);
 /// A request that is lost after this time was not refused, but had no answer.
 const LATE: Duration = Duration::from_millis(400);
 
+/// How long after the fact a change of address may be noted.
+const NEWS: Duration = Duration::from_millis(50);
+
 /// A lab, what runs on its hosts, and files for that.
 pub struct Site {
     pub lab: Lab,
@@ -271,7 +274,7 @@ impl Site {
         let (mut torn, mut late, mut cut) = (0, 0, Vec::new());
         for request in all() {
             let Outcome::Lost(at) = request.outcome else { continue };
-            if handover.is_some_and(|(begun, ended)| request.sent <= ended && at >= begun) {
+            if handover.is_some_and(|(begun, ended)| request.sent <= ended && at + NEWS >= begun) {
                 torn += 1;
             } else if at.duration_since(request.sent) >= LATE {
                 late += 1;
