@@ -3,9 +3,10 @@
 //! No socket, no clock, no channel, no log. Time comes in as an argument, deeds go out as [`Command`]s.
 //!
 //! The contract of [`Agent`]: call a `handle_…` method for whatever happened, with a time that never goes
-//! backwards; then carry out what [`Agent::next_command`] returns, in order, until it returns none; then wait
-//! until [`Agent::next_deadline`] and call [`Agent::handle_timeout`]. A spurious call does nothing. After a
-//! wait, adverts that have arrived meanwhile are handed in before the timeout: they may have ended a silence.
+//! backwards; hand in the adverts that have arrived as well, since they may have ended a silence; then call
+//! [`Agent::handle_timeout`], which alone acts on time; then carry out what [`Agent::next_command`] returns, in
+//! order, until it returns none; then wait until [`Agent::next_deadline`], or for the next thing to happen. A
+//! spurious call does nothing.
 
 pub mod advert;
 pub mod announce;
@@ -50,6 +51,8 @@ const REFUSAL: Duration = Duration::from_secs(5);
 const UNSEEN: Duration = Duration::from_secs(4);
 /// How long a station that announces our address has to turn out to be a router that takes over.
 const CONTEST: Duration = Duration::from_millis(200);
+/// How long a peer may have our own priority before it is named.
+const EQUAL: Duration = Duration::from_secs(10);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -198,6 +201,8 @@ pub struct Agent {
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
+    /// Who has had our own priority, and since when.
+    equal: Option<(IpAddr, Time)>,
     /// What was said, and how often it has happened since.
     warned: BTreeMap<(IpAddr, &'static str), u64>,
     stopping: bool,
@@ -229,6 +234,7 @@ impl Agent {
             foreign: None,
             refused: None,
             unseen: None,
+            equal: None,
             warned: BTreeMap::new(),
             stopping: false,
             exited: false,
@@ -248,8 +254,10 @@ impl Agent {
         self.router.priority()
     }
 
-    /// What is to be done next.
-    pub fn next_command(&mut self) -> Option<Command> {
+    /// What is to be done next, at `now`: what was decided before a sleep, or within a lease, is not done after
+    /// it.
+    pub fn next_command(&mut self, now: Time) -> Option<Command> {
+        self.fence(now);
         self.commands.pop_front()
     }
 
@@ -395,7 +403,7 @@ impl Agent {
             );
             return self.unseen(now, from, "interval", text);
         }
-        self.notice_mistakes(from, advert);
+        self.notice_mistakes(now, from, advert);
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
             self.contested = None;
@@ -473,15 +481,28 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         self.settle(now);
+        self.defend(now);
+        self.router.timeout(now, &mut self.commands);
+        self.settle(now);
     }
 
-    /// Notices a sleep before anything else is looked at.
     fn wake(&mut self, now: Time) {
-        let gap = now.saturating_sub(self.turn);
-        if gap > self.router.master_down() {
-            self.router.slept(now, gap, &mut self.commands);
-        }
+        self.fence(now);
         self.turn = now;
+    }
+
+    /// Notices a sleep, or the end of the lease, before anything else is looked at or done.
+    fn fence(&mut self, now: Time) {
+        let gap = now.saturating_sub(self.turn);
+        let slept = gap > self.router.master_down();
+        if slept || self.router.is_overdue(now) {
+            self.commands.retain(|command| !command.is_for_an_active());
+        }
+        if slept {
+            self.router.slept(now, gap, &mut self.commands);
+            self.turn = now;
+        }
+        self.router.check_lease(now, &mut self.commands);
     }
 
     fn settle(&mut self, now: Time) {
@@ -512,8 +533,6 @@ impl Agent {
                 break;
             }
         }
-        self.defend(now);
-        self.router.timeout(now, &mut self.commands);
         self.answer_drain();
         if first && self.router.is_vacant(now) && self.is_stale(now) {
             self.reread(now);
@@ -530,8 +549,7 @@ impl Agent {
 
     fn stance(&self, now: Time, first: bool) -> Stance {
         let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
-        let refused =
-            || self.refused.as_ref().map(|(why, _)| format!("the kernel refused the address: {why}"));
+        let refused = || self.refused.as_ref().map(|(why, _)| why.clone());
         let link = self.link.as_ref().and_then(|link| link.clone().err());
         let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
         let leave = match &self.members {
@@ -559,6 +577,8 @@ impl Agent {
                     .to_owned(),
             ),
             State::Active => return,
+            // The kernel has still to take it away.
+            _ if !self.router.is_clear() => return,
             State::Initialize | State::Backup | State::Fault => Ok(()),
         };
         self.drain = Drain::Yes { force, answered: true };
@@ -582,8 +602,11 @@ impl Agent {
 
     /// A holder nobody can hear gives up, as its peers have taken over.
     fn give_up_sending(&mut self, now: Time) {
+        // A Backup sends nothing that would show that it can send again.
+        if self.router.state() != State::Active {
+            self.unsent = None;
+        }
         if let Some((since, why)) = &self.unsent
-            && self.router.state() == State::Active
             && now.saturating_sub(*since) > self.router.master_down()
         {
             self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));
@@ -657,14 +680,20 @@ impl Agent {
             && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
     }
 
-    fn notice_mistakes(&mut self, from: IpAddr, advert: &Advert) {
+    fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
         let same = advert.addresses.len() == self.settings.addresses.len()
             && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
         if !same {
             let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
             self.warn(from, "addresses", text);
         }
-        if advert.priority != 0 && advert.priority == self.router.priority() {
+        if advert.priority == 0 || advert.priority != self.router.priority() {
+            self.equal = self.equal.filter(|(who, _)| *who != from);
+            return;
+        }
+        // Hosts read a change of members up to seconds apart; until all have, two may be equal.
+        let (who, since) = *self.equal.get_or_insert((from, now));
+        if who == from && now.saturating_sub(since) > EQUAL {
             let text = format!("{from} has the same priority {} as this host", advert.priority);
             self.warn(from, "priority", text);
         }

@@ -47,3 +47,16 @@ pub enum Command {
     /// The agent has let go of everything and may end.
     Exit,
 }
+
+impl Command {
+    /// Whether only a router that still is what it was when it decided so may do it.
+    pub fn is_for_an_active(&self) -> bool {
+        match self {
+            Command::Advertise { .. } | Command::Add { .. } | Command::Renew { .. } | Command::Announce => {
+                true
+            }
+            Command::Remove | Command::Probe | Command::Ask(_) | Command::Reread | Command::Hurry(_) => false,
+            Command::Peers(_) | Command::Drained(_) | Command::Tell(_) | Command::Exit => false,
+        }
+    }
+}

@@ -255,7 +255,8 @@ impl Router {
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
-            (_, 0) if self.followed.is_some_and(|followed| followed.from != from) => {}
+            // Whose it was to give up is not known: somebody else may have it by now.
+            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
             (_, 0) => {
                 self.followed = None;
                 self.vacated = Some(format!("{from} gave the address up"));

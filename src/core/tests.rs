@@ -93,11 +93,12 @@ impl Trace {
 
     fn act(&mut self, act: impl FnOnce(&mut Agent, Time)) {
         act(&mut self.agent, self.now);
+        self.agent.handle_timeout(self.now);
         self.drain();
     }
 
     fn drain(&mut self) {
-        while let Some(command) = self.agent.next_command() {
+        while let Some(command) = self.agent.next_command(self.now) {
             self.did.push(command.clone());
             if !self.kernel {
                 continue;
@@ -232,6 +233,20 @@ fn backup_claims_when_master_down_ends_in_the_order_add_announce_advertise() {
     expected.push(Command::Advertise { priority: 100, to: vec![ip(12)] });
     assert_eq!(deeds, expected);
     assert_eq!(trace.said("nothing heard from 10.10.10.12 for 721 ms"), 1, "{:?}", trace.did);
+}
+
+#[test]
+fn a_silence_does_not_end_before_the_adverts_that_have_arrived_are_handed_in() {
+    let mut trace = Trace::backup();
+    trace.hear(12, 50);
+    // Stopped for a while, shorter than Master_Down; adverts wait in the socket, a check's result in a channel.
+    trace.wait(300);
+    trace.sleep(450);
+    let now = trace.now;
+    trace.agent.handle_health(now, "lb", &Outcome::Pass);
+    assert_eq!(trace.agent.state(), State::Backup);
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Backup);
 }
 
 #[test]
@@ -497,6 +512,24 @@ fn a_renewal_that_is_acknowledged_too_late_makes_it_step_down_silently() {
 }
 
 #[test]
+fn past_the_end_of_its_lease_a_router_says_nothing_whatever_comes_first() {
+    // At 300 ms Master_Down is 1082 ms: a sleep of as much as that is not noticed as one.
+    let deeds: [fn(&mut Trace); 4] = [
+        |trace| trace.hear(12, 200),
+        |trace| trace.hear(12, 50),
+        |trace| trace.health(&Outcome::Dead("refused".to_owned())),
+        |trace| trace.act(Agent::handle_shutdown),
+    ];
+    for deed in deeds {
+        let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+        trace.sleep(1050);
+        deed(&mut trace);
+        assert_ne!(trace.state(), State::Active);
+        assert_eq!((trace.count(&Command::Remove), trace.sent()), (1, vec![]));
+    }
+}
+
+#[test]
 fn a_kernel_that_does_not_answer_ends_the_lease() {
     let mut trace = Trace::active();
     trace.kernel = false;
@@ -518,6 +551,45 @@ fn an_agent_that_slept_past_master_down_touches_nothing_and_rejoins() {
             .any(|c| matches!(c, Command::Renew { .. } | Command::Add { .. } | Command::Announce))
     );
     assert_eq!(trace.sent(), [0u8; 0]);
+    trace.wait(721);
+    assert_eq!(trace.state(), State::Backup);
+}
+
+#[test]
+fn what_was_decided_before_a_sleep_is_not_done_after_it() {
+    let mut trace = Trace::active();
+    let now = trace.now + 250 * MS;
+    trace.agent.handle_timeout(now);
+    trace.agent.handle_kernel(now, &Kernel::Gone);
+    // Stopped before, or while, it carries that out.
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(now + 800 * MS) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
+}
+
+#[test]
+fn what_was_decided_within_a_lease_is_not_done_after_it() {
+    let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+    let now = trace.now + 300 * MS;
+    trace.agent.handle_timeout(now);
+    let late = now + 1050 * MS;
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(late) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
+}
+
+#[test]
+fn a_priority_0_that_waited_while_the_agent_slept_proves_nothing() {
+    let mut trace = Trace::active();
+    trace.sleep(10_000);
+    trace.hear(12, 0);
+    assert_eq!(trace.state(), State::Backup);
     trace.wait(721);
     assert_eq!(trace.state(), State::Backup);
 }
@@ -550,8 +622,10 @@ fn a_slow_kernel_does_not_keep_the_claim_from_being_advertised() {
     trace.wait(735);
     assert_eq!(trace.sent(), [100]);
     let sent = trace.now;
+    trace.hear(12, 50);
+    assert_eq!(trace.count(&Command::Announce), 0, "never announced before it is there");
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
-    assert_eq!(trace.count(&Command::Announce), 5, "never announced before it is there");
+    assert_eq!(trace.count(&Command::Announce), 5);
 }
 
 // Hand-over.
@@ -708,6 +782,21 @@ fn a_version_2_interval_that_differs_is_rejected() {
     }
     assert_eq!(trace.state(), State::Backup);
     assert_eq!(trace.said("OUTRIDER_ADVERT_INTERVAL"), 1);
+}
+
+#[test]
+fn a_peer_that_goes_on_having_our_priority_is_named_once() {
+    let mut trace = Trace::backup();
+    for _ in 0..40 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("same priority"), 0, "members may not be known everywhere yet");
+    for _ in 0..100 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("10.10.10.12 has the same priority 100"), 1);
 }
 
 #[test]
@@ -872,6 +961,18 @@ fn the_last_host_that_can_serve_refuses_to_drain_and_lets_go_when_forced() {
 }
 
 #[test]
+fn a_drain_is_done_when_the_kernel_has_removed_the_address() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.kernel = false;
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![]));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Removed));
+    assert_eq!(drained(&trace), [Ok(())]);
+}
+
+#[test]
 fn a_drained_backup_takes_no_part() {
     let mut trace = Trace::backup();
     trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
@@ -1008,4 +1109,21 @@ fn a_holder_that_cannot_send_for_longer_than_master_down_gives_up() {
     }
     assert_eq!(trace.state(), State::Fault);
     assert_eq!(trace.said("no advert can be sent: EPERM"), 1, "said once");
+    assert_eq!(trace.said("kernel refused"), 0);
+    // So was the priority 0, which says nothing of the next time as Active.
+    trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
+    trace.wait(6500);
+    assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn what_could_not_be_sent_long_ago_ends_no_later_claim() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_link(now, Err("the source address is gone".to_owned())));
+    trace.act(|agent, now| agent.handle_sent(now, Err("ENETUNREACH".to_owned())));
+    trace.wait(100);
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    trace.wait(5000);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.said("no advert could be sent"), 0, "{:?}", trace.did);
 }

@@ -88,8 +88,10 @@ impl Router {
                     format!("{from} claims the address as well, with priority {theirs} against ours {ours}");
                 out.push_back(Command::Tell(Event::Warning(text)));
             }
-            // Whoever took its announcement for true must hear ours again.
-            holding.announcements.start(now, holding.rival_until);
+            // Whoever took its announcement for true must hear ours again, once the address is here.
+            if holding.confirmed {
+                holding.announcements.start(now, holding.rival_until);
+            }
             self.advertise(ours, out);
             self.timeout_active(now, out);
         }
@@ -138,6 +140,18 @@ impl Router {
             | Kernel::Removed
             | Kernel::Foreign(_)
             | Kernel::ForeignGone => {}
+        }
+    }
+
+    /// Whether the lease is over, so that the address must not be touched.
+    pub fn is_overdue(&self, now: Time) -> bool {
+        self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now))
+    }
+
+    /// Past the end of its lease a router is not Active any more, and says nothing.
+    pub fn check_lease(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if self.is_overdue(now) {
+            self.too_late(now, out);
         }
     }
 

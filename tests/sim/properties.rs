@@ -1,0 +1,413 @@
+//! The properties and their bounds.
+//!
+//! Terms: a *holder* is a host whose kernel has the address. L: the lease. D: the longest way of a message on
+//! a whole link. Everything a process does takes up to 0.4 ms here (timer 0.2 ms late, wake-up 0.15 ms), a
+//! request to the kernel up to 0.2 ms unless somebody holds its lock; `SLACK` covers several of each in a row.
+//! Bounds are counted from when the last of their conditions began to hold.
+
+use crate::outside::{Balancer, EAGER};
+use crate::plan::{MS, Micros, SECOND};
+use crate::watch::{Following, Planned, Property};
+use crate::world::World;
+use outrider::core::event::State;
+use outrider::core::guard::Guards;
+
+/// Processing, see above.
+const SLACK: Micros = 3 * MS;
+/// A leaver keeps the address so long after its successor's first advert.
+const OVERLAP: Micros = 20 * MS;
+/// The kernel looks for expired addresses up to so long after they are due.
+const EXPIRY: Micros = 500 * MS;
+/// A load balancer that serves again is seen so in two eager looks, 5 ms each.
+const FIT: Micros = 2 * EAGER + 30 * MS;
+/// A refused address is asked for again so long after.
+const REFUSAL: Micros = 5 * SECOND;
+
+impl World {
+    fn kernel_is_free(&self, h: usize) -> Micros {
+        self.hosts[h].kernel.locked_until
+    }
+
+    /// After each event.
+    pub fn watch_step(&mut self) {
+        let hosts = self.plan.hosts;
+        let mut holders = 0;
+        let mut holder = 0;
+        for h in 0..hosts {
+            if self.hosts[h].kernel.has() {
+                holders += 1;
+                holder = h;
+            }
+            self.judge_leash(h);
+            self.judge_idle(h);
+            self.judge_unfit(h);
+            self.judge_absent(h);
+        }
+        if holders > 1 {
+            self.judge_two_holders();
+        }
+        self.watch.sole = match (holders, self.watch.sole) {
+            (1, Some((before, since))) if before == holder => Some((before, since)),
+            (1, _) => Some((holder, self.now)),
+            _ => None,
+        };
+        self.judge_traffic();
+        self.judge_hand_over(holders);
+    }
+
+    /// Two that run, are Active and hear each other: one advert is due within an interval; it, or the answer to
+    /// it, makes one of the two step down. A leaver is silent, but hears the other's adverts, and stays 20 ms
+    /// longer. (Two leavers at once say nothing to each other: the hand-over limit ends that.)
+    fn judge_two_holders(&mut self) {
+        for one in 0..self.plan.hosts {
+            for other in one + 1..self.plan.hosts {
+                if let Some(since) = self.two_holders_since(one, other) {
+                    let both_leave = [one, other].iter().all(|h| {
+                        let seen = &self.watch.seen[*h];
+                        seen.stopping || seen.drained || !seen.member
+                    });
+                    let limit = if both_leave { self.plan.handover_limit + SECOND } else { 0 };
+                    let bound = self.plan.interval + 2 * self.plan.net.longest() + OVERLAP + SLACK + limit;
+                    if self.now > since + bound {
+                        let text = format!("lb{one} and lb{other} both hold the address since {since}");
+                        self.violated(Property::TwoHolders, text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn two_holders_since(&self, one: usize, other: usize) -> Option<Micros> {
+        let mut since = self.mutual_since(one, other)?;
+        for h in [one, other] {
+            let tenure = self.watch.seen[h].tenure?;
+            if !self.hosts[h].kernel.has() || !self.hosts[h].running() {
+                return None;
+            }
+            since = since
+                .max(tenure.since)
+                .max(self.hosts[h].kernel.since)
+                .max(self.watch.seen[h].resumed)
+                .max(self.kernel_is_free(h));
+        }
+        Some(since)
+    }
+
+    /// An agent that runs and is not Active removes the address at once. One that is dead or stopped leaves it
+    /// to the kernel: L and the expiry's slack. A request that waits for the kernel's lock when the agent dies
+    /// is carried out, and its lease begins then.
+    fn judge_leash(&mut self, h: usize) {
+        let stale = self.hosts[h].kernel.has() && !(self.hosts[h].running() && self.is_active(h));
+        let since = &mut self.watch.seen[h].stale_since;
+        *since = stale.then_some(since.unwrap_or(self.now));
+        let Some(since) = *since else { return };
+        let since = since.max(self.kernel_is_free(h));
+        let (bound, why) = if self.hosts[h].running() {
+            (since.max(self.watch.seen[h].resumed) + SLACK, "though its agent runs and is not Active")
+        } else {
+            (since + self.plan.lease() + EXPIRY + SLACK, "without its agent")
+        };
+        if self.now > bound {
+            self.violated(Property::Leash, format!("lb{h} has the address since {since} {why}"));
+        }
+    }
+
+    /// A fit member that is not cut off from everybody, with nobody to be heard holding the address, has it (or
+    /// hears of another who claims it) within Master_Down after the last advert it accepted, after it became
+    /// fit, after it woke up. Within Skew_Time, where the Active it follows gave the address up. Just started
+    /// and having heard nobody, it asks by ARP first (two questions 150 ms apart, an answer counts 300 ms, and
+    /// Skew_Time in turn after that) and confirms its metadata (50 ms here; 2 s while nobody answers).
+    fn judge_idle(&mut self, h: usize) {
+        let vacant = !(0..self.plan.hosts)
+            .any(|other| self.hosts[other].kernel.has() && (other == h || self.reaches(other, h)));
+        let since = &mut self.watch.seen[h].vacant_since;
+        *since = vacant.then_some(since.unwrap_or(self.now));
+        let Some(vacant) = *since else { return };
+        let Some(process) = &self.hosts[h].process else { return };
+        let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
+        let serves = host.balancer() == Balancer::Serves && host.unplugged == 0 && host.kernel.refuses == 0;
+        let leaves = seen.stopping || seen.drained || !seen.member;
+        if host.paused > 0 || !serves || leaves || host.mute > 0 {
+            return;
+        }
+        let Some(company) = self.company_since(h) else { return };
+        let former = if self.now < seen.former.1 { seen.former.0 } else { u8::MAX };
+        let priority = process.subject.priority().min(former).max(1);
+        let (master_down, skew) = (self.plan.master_down(priority), self.plan.skew(priority));
+        let locked = host.kernel.locked_until;
+        let asleep = [seen.started, seen.resumed, seen.plugged_since, locked].into_iter().max().unwrap_or(0);
+        // Who asked while the kernel was locked learns at the end of the lease that it was in vain.
+        let locked = if locked > 0 { locked + self.plan.lease() } else { 0 };
+        let refused = if seen.refused_until > 0 { seen.refused_until + REFUSAL } else { 0 };
+        let mut ready =
+            vacant.max(asleep).max(locked).max(refused).max(seen.member_since).max(seen.undrained);
+        ready = ready.max(company);
+        ready = ready.max(if seen.balancer_since > 0 { seen.balancer_since + FIT } else { 0 });
+        let resigned = seen.following.and_then(|following| following.resigned);
+        let in_order = resigned.filter(|at| *at > asleep && *at > seen.accepted && *at > company);
+        let mut bound = match in_order {
+            Some(resigned) => ready.max(resigned) + skew,
+            None => ready.max(seen.accepted) + master_down,
+        };
+        if !seen.heard_any {
+            let metadata = if self.plan.metadata { 2 * SECOND + 100 * MS } else { 0 };
+            bound += 600 * MS + skew + metadata;
+        }
+        if self.now > bound + SLACK {
+            let text = format!("lb{h} is fit and leaves the address to nobody since {vacant}");
+            self.violated(Property::Idle, text);
+        }
+    }
+
+    /// Since when a guard's sign of life can be had: a question is due each half interval, 50 to 300 ms.
+    fn company_since(&self, h: usize) -> Option<Micros> {
+        let peers = self.listed(h);
+        let wanted = self.plan.guards == Guards::Auto && (self.plan.gateway || peers.len() > 1);
+        if !wanted {
+            return Some(0);
+        }
+        let gateway = self.plan.gateway.then_some(self.plan.hosts);
+        let since = peers.into_iter().chain(gateway).filter_map(|guard| self.mutual_since(h, guard)).min()?;
+        let pause = (self.plan.interval / 2).clamp(50 * MS, 300 * MS);
+        Some(if since > 0 { since + pause + 2 * self.plan.net.longest() } else { 0 })
+    }
+
+    /// The other members by what the host was told.
+    fn listed(&self, h: usize) -> Vec<usize> {
+        let members = self.members(h, self.watch.seen[h].version);
+        let listed = |other: &usize| {
+            members.others.iter().any(|member| member.address == self.hosts[*other].member.address)
+        };
+        (0..self.plan.hosts).filter(listed).collect()
+    }
+
+    /// A dead load balancer ends the held connection (3 ms here) and is looked at (5 ms); without a held
+    /// connection the next look may be an interval (1 s) away. One that hangs: up to 1 s to the next look, which
+    /// waits for 1 s, and another one right after that (`fall` is 2). The link: at once.
+    fn judge_unfit(&mut self, h: usize) {
+        if !(self.hosts[h].running() && self.is_active(h) && self.hosts[h].kernel.has()) {
+            return;
+        }
+        let seen = &self.watch.seen[h];
+        let awake = seen.resumed.max(seen.started).max(self.kernel_is_free(h));
+        let balancer = match self.hosts[h].balancer() {
+            Balancer::Serves => None,
+            Balancer::Dead if seen.connection_held => Some(10 * MS),
+            Balancer::Dead => Some(SECOND + 10 * MS),
+            Balancer::Hangs => Some(3 * SECOND + 10 * MS),
+        };
+        let balancer = balancer.map(|bound| seen.balancer_since.max(awake) + bound);
+        let link = seen.unplugged_since.map(|since| since.max(awake));
+        // It finds out with its next advert, and bears it for Master_Down.
+        let mute = seen.mute_since.filter(|_| !self.listed(h).is_empty()).map(|since| {
+            let awake = since.max(awake).max(self.watch.seen[h].tenure.map_or(0, |tenure| tenure.since));
+            awake + self.plan.master_down(1) + 2 * self.plan.interval
+        });
+        if let Some(bound) = balancer.into_iter().chain(link).chain(mute).min()
+            && self.now > bound + SLACK
+        {
+            self.violated(Property::Unfit, format!("lb{h} is unfit and holds the address"));
+        }
+    }
+
+    /// An Active whose kernel can do so has the address, and has it back at once if somebody deletes it.
+    fn judge_absent(&mut self, h: usize) {
+        let absent = self.hosts[h].running() && self.is_active(h) && !self.hosts[h].kernel.has();
+        let since = &mut self.watch.seen[h].absent_since;
+        *since = absent.then_some(since.unwrap_or(self.now));
+        let Some(since) = *since else { return };
+        let since = since.max(self.kernel_is_free(h)).max(self.watch.seen[h].resumed);
+        if self.now > since + SLACK {
+            let text = format!("lb{h} is Active without the address since {since}");
+            self.violated(Property::Absent, text);
+        }
+    }
+
+    /// At the moment of a claim.
+    pub fn judge_claim(&mut self, h: usize, after: Option<Following>) {
+        let resigned = after.is_some_and(|following| following.resigned.is_some());
+        if let Some(following) = after
+            && !resigned
+        {
+            // Skew_Time is never below 1/256 of an interval, but three intervals are what protects.
+            let patience = 3 * self.plan.interval;
+            let queued = self.hosts[h].process.as_ref().is_some_and(|process| {
+                process.adverts.iter().any(|arrived| arrived.heard.advert.priority > 0 && !self.plan.preempt)
+            });
+            if self.now < following.at + patience || queued {
+                let text = format!("lb{h} claims over lb{}, heard at {}", following.from, following.at);
+                self.violated(Property::Patience, text);
+            }
+            self.judge_one_successor(h, following);
+        }
+        self.judge_probe(h);
+    }
+
+    /// Where priorities are derived from one and the same membership, Skew_Times differ by more than the way of
+    /// the first claimant's advert: nobody else claims after one and the same silence.
+    fn judge_one_successor(&mut self, h: usize, following: Following) {
+        let plan = &self.plan;
+        let step = plan.skew(1) / 255 * (253 / plan.hosts as u64).clamp(1, 16);
+        if plan.by_hand.is_some() || plan.preempt || plan.omission.is_some() {
+            return;
+        }
+        let long = plan.master_down(1);
+        let settled = self.is_calm(long) && self.watch.agreed.is_some_and(|since| self.now > since + long);
+        if step < plan.net.longest() + plan.net.jitter + MS || !settled {
+            return;
+        }
+        for other in (0..self.plan.hosts).filter(|other| *other != h) {
+            let twice = self.watch.seen[other].tenure.is_some_and(|tenure| {
+                let same = tenure.after.is_some_and(|theirs| {
+                    theirs.resigned.is_none()
+                        && theirs.from == following.from
+                        && theirs.at.abs_diff(following.at) <= self.plan.net.jitter + MS
+                });
+                let heard = self.clean_since(other, h).is_some_and(|since| self.now > since + long);
+                same && heard && self.hosts[other].running() && self.now < tenure.since + self.plan.interval
+            });
+            if twice {
+                let text =
+                    format!("lb{h} and lb{other} both claim after the silence of lb{}", following.from);
+                self.violated(Property::OneSuccessor, text);
+            }
+        }
+    }
+
+    /// A host that has heard nobody since it started has asked for at least 150 ms, and an answer counts for
+    /// 300 ms, so nobody may have had the address within its reach for the last 500 ms.
+    fn judge_probe(&mut self, h: usize) {
+        let seen = &self.watch.seen[h];
+        let long = 500 * MS;
+        if seen.heard_any
+            || seen.held_before
+            || self.now < seen.resumed + long
+            || self.now < seen.plugged_since + long
+        {
+            return;
+        }
+        for other in (0..self.plan.hosts).filter(|other| *other != h) {
+            let there = self.hosts[other].kernel.has() && self.now >= self.hosts[other].kernel.since + long;
+            if there && self.mutual_since(h, other).is_some_and(|since| self.now >= since + long) {
+                let text = format!("lb{h} claims at its start what lb{other} answers for");
+                self.violated(Property::Probe, text);
+            }
+        }
+    }
+
+    /// Announcements and adverts: not after the lease, not after a sleep, and not because they were decided on
+    /// before a sleep.
+    pub fn judge_touch(&mut self, h: usize, what: &str) {
+        let seen = &self.watch.seen[h];
+        if seen.tenure.is_some_and(|tenure| tenure.slept) || seen.woke == Some(self.now) {
+            self.violated(Property::Fence, format!("lb{h} {what} after it slept"));
+        }
+        self.judge_lease(h, what);
+    }
+
+    /// At the look at the clock right before: L after the last request that the kernel confirmed, or after the
+    /// claim, nothing may be touched.
+    pub fn judge_lease(&mut self, h: usize, what: &str) {
+        let base = self.watch.seen[h].lease_base;
+        if self.now > base + self.plan.lease() {
+            self.violated(Property::Fence, format!("lb{h} {what} after its lease, which began at {base}"));
+        }
+    }
+
+    /// The kernel lets an address expire: not one whose agent has been running as Active all the time, with a
+    /// kernel that answered.
+    pub fn watch_expiry(&mut self, h: usize) {
+        let seen = &self.watch.seen[h];
+        let long = self.plan.lease() + EXPIRY;
+        let quiet = |at: Micros| at == 0 || self.now > at + long;
+        let healthy = self.hosts[h].running() && seen.tenure.is_some() && quiet(seen.resumed);
+        if healthy && quiet(self.kernel_is_free(h)) {
+            self.violated(Property::Lapse, format!("the lease of lb{h} lapses though its agent runs"));
+        }
+        self.watch.seen[h].lost = Some(self.now);
+    }
+
+    /// In calm, a second after somebody became the only holder (that is when the second burst is due), the
+    /// client has it in its neighbour table: whatever it learnt from the former holder's kernel is corrected.
+    fn judge_traffic(&mut self) {
+        let Some((holder, since)) = self.watch.sole else { return };
+        let seen = &self.watch.seen[holder];
+        let Some(tenure) = seen.tenure else { return };
+        let since = since.max(tenure.since);
+        let client = self.plan.hosts;
+        if self.now < since + SECOND + SLACK + self.plan.net.longest() || self.neighbour == Some(holder) {
+            return;
+        }
+        let before = tenure.since.saturating_sub(2 * SECOND);
+        let whole = |from, to| self.clean_since(from, to).is_some_and(|since| since <= before);
+        if whole(holder, client) && self.watch.last_trouble <= before && self.is_calm(0) {
+            let text = format!("the client's traffic goes to {:?}, not to lb{holder}", self.neighbour);
+            self.violated(Property::Traffic, text);
+        }
+    }
+
+    /// A host that holds the address is told to leave: is there one who must be able to take it?
+    pub fn plan_hand_over(&mut self, leaver: usize) {
+        let long = self.plan.master_down(1) + SECOND;
+        let (host, seen) = (&self.hosts[leaver], &self.watch.seen[leaver]);
+        let holds = host.running() && host.kernel.has() && self.now > host.kernel.since + 50 * MS;
+        let settled = seen.tenure.is_some() && host.balancer() == Balancer::Serves;
+        if !(holds && settled && self.is_calm(long) && self.watch.planned.is_empty()) {
+            return;
+        }
+        let able = |h: usize| {
+            let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
+            let fit = host.balancer() == Balancer::Serves && self.state(h) == Some(State::Backup);
+            let follows = seen.following.is_some_and(|following| {
+                following.from == leaver
+                    && following.resigned.is_none()
+                    && self.now < following.at + self.plan.interval * 3 / 2
+            });
+            let labelled = self.labels.last().is_some_and(|labels| labels & (1 << h) != 0);
+            let heard = self.mutual_since(h, leaver).is_some_and(|since| self.now > since + long);
+            let stays = labelled && seen.member && !seen.stopping && !seen.drained;
+            host.running() && fit && follows && heard && stays
+        };
+        if (0..self.plan.hosts).any(|h| h != leaver && able(h)) {
+            self.watch.planned.push(Planned { leaver, since: self.now, done: None });
+        }
+    }
+
+    /// From the signal (or the news that the label is gone) until 200 ms after the leaver has let go, somebody
+    /// holds at every moment. Faults that begin meanwhile excuse.
+    fn judge_hand_over(&mut self, holders: usize) {
+        let Some(mut planned) = self.watch.planned.pop() else { return };
+        let leaver = planned.leaver;
+        if !self.hosts[leaver].kernel.has() && planned.done.is_none() {
+            planned.done = Some(self.now);
+        }
+        if holders == 0 {
+            let text = format!("lb{leaver} was told to leave at {}, and nobody holds", planned.since);
+            self.violated(Property::HandOver, text);
+        }
+        let over = planned.done.is_some_and(|done| self.now > done + 200 * MS);
+        if !over && self.now < planned.since + self.plan.handover_limit {
+            self.watch.planned.push(planned);
+        }
+    }
+
+    /// An agent that ends by itself has removed the address, unless the kernel was locked.
+    pub fn watch_exit(&mut self, h: usize) {
+        let late = self.watch.seen[h].resumed.max(self.kernel_is_free(h) + SECOND);
+        if self.hosts[h].kernel.has() && self.now > late + SLACK {
+            self.violated(Property::Exit, format!("lb{h} ends and leaves the address behind"));
+        }
+    }
+
+    /// Everything has been whole for long: one holder, which is Active, and nobody else is.
+    pub fn watch_end(&mut self) {
+        self.now = self.plan.end;
+        let holders: Vec<usize> = (0..self.plan.hosts).filter(|h| self.hosts[*h].kernel.has()).collect();
+        let active: Vec<usize> = (0..self.plan.hosts).filter(|h| self.is_active(*h)).collect();
+        let lossy = self.plan.net.loss > 0;
+        if !lossy && (holders.len() != 1 || holders != active) {
+            let text = format!("at the end {holders:?} hold the address, and {active:?} are Active");
+            self.violated(Property::Convergence, text);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! What is seen of each host from outside, by which the properties (`properties.rs`) judge.
+//!
+//! Nothing here asks the core what it thinks, but for its state and priority.
+
+use crate::plan::{Micros, Plan, What};
+use crate::world::World;
+use outrider::core::Kernel as Answer;
+use outrider::core::command::Command;
+use outrider::core::event::State;
+use outrider::core::members::{Membership, Standing};
+
+/// What must hold. See `properties.rs` for each one's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// Two holders that hear each other become one.
+    TwoHolders,
+    /// An address whose agent is not a running Active goes.
+    Leash,
+    /// Where nobody holds the address, a fit host takes it.
+    Idle,
+    /// Without preemption nobody claims over an Active whose adverts come.
+    Patience,
+    /// Nobody claims over a station that answers ARP when it has just started.
+    Probe,
+    /// After the silence of an Active only one claims.
+    OneSuccessor,
+    /// A planned hand-over has no moment without a holder.
+    HandOver,
+    /// An unfit host does not hold.
+    Unfit,
+    /// Nothing is touched after a lease or a sleep.
+    Fence,
+    /// An Active has the address.
+    Absent,
+    /// The lease of a running Active never lapses.
+    Lapse,
+    /// What is not there is not announced.
+    HollowAnnouncement,
+    /// The client's traffic goes to the holder.
+    Traffic,
+    /// Nothing stays behind an agent that has ended by itself.
+    Exit,
+    /// Once everything is whole there is one holder.
+    Convergence,
+    /// An agent with nothing to do rests.
+    Rest,
+}
+
+/// A property that did not hold.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub property: Property,
+    pub at: Micros,
+    pub text: String,
+}
+
+/// The last advert that made a host follow somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Following {
+    pub from: usize,
+    pub at: Micros,
+    /// When it said that it gives the address up.
+    pub resigned: Option<Micros>,
+}
+
+/// A time as Active.
+#[derive(Clone, Copy, Debug)]
+pub struct Tenure {
+    pub since: Micros,
+    /// Whom it followed before.
+    pub after: Option<Following>,
+    /// The process slept past its Master_Down.
+    pub slept: bool,
+}
+
+/// What is known of one host.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub started: Micros,
+    pub resumed: Micros,
+    pub last_turn: Micros,
+    /// When it noticed, or should have, that it had slept past its Master_Down.
+    pub woke: Option<Micros>,
+    pub tenure: Option<Tenure>,
+    /// When the last request that counts was sent: the lease is over a lease later.
+    pub lease_base: Micros,
+    pub following: Option<Following>,
+    /// Arrival of the last advert (not priority 0) that was taken in by a host that was not Active.
+    pub accepted: Micros,
+    pub heard_any: bool,
+    pub held_before: bool,
+    /// The lowest priority it had until a while ago: running timers keep to it.
+    pub former: (u8, Micros),
+    pub priority: u8,
+    pub stale_since: Option<Micros>,
+    pub vacant_since: Option<Micros>,
+    pub absent_since: Option<Micros>,
+    /// When its load balancer changed last, and whether a connection to it was held then.
+    pub balancer_since: Micros,
+    pub connection_held: bool,
+    pub unplugged_since: Option<Micros>,
+    pub plugged_since: Micros,
+    /// Whether it takes part by what it was told, and since when.
+    pub member: bool,
+    pub member_since: Micros,
+    pub version: u64,
+    /// It was told to end.
+    pub stopping: bool,
+    /// A person drains it, and since when one does not.
+    pub drained: bool,
+    pub undrained: Micros,
+    pub mute_since: Option<Micros>,
+    pub refused_until: Micros,
+    /// When somebody else, or time, took the address from its kernel.
+    pub lost: Option<Micros>,
+}
+
+/// A hand-over that must succeed.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub leaver: usize,
+    pub since: Micros,
+    /// When the leaver had let go.
+    pub done: Option<Micros>,
+}
+
+/// All that is seen.
+pub struct Watch {
+    pub seen: Vec<Seen>,
+    /// Since when messages of one station reach another unhindered.
+    pub clean: Vec<Vec<Option<Micros>>>,
+    /// Faults going on that excuse more than those they befall.
+    pub troubles: u32,
+    pub last_trouble: Micros,
+    pub last_fault: Micros,
+    /// Since when all that run know the same members.
+    pub agreed: Option<Micros>,
+    pub planned: Vec<Planned>,
+    /// The only holder, and since when it is.
+    pub sole: Option<(usize, Micros)>,
+}
+
+impl Watch {
+    pub fn new(plan: &Plan) -> Watch {
+        let whole = (plan.net.loss == 0).then_some(0);
+        Watch {
+            seen: vec![Seen { member: true, ..Seen::default() }; plan.hosts],
+            clean: vec![vec![whole; plan.hosts + 1]; plan.hosts + 1],
+            troubles: 0,
+            last_trouble: 0,
+            last_fault: 0,
+            agreed: Some(0),
+            planned: Vec::new(),
+            sole: None,
+        }
+    }
+}
+
+impl World {
+    pub fn is_active(&self, h: usize) -> bool {
+        self.state(h) == Some(State::Active)
+    }
+
+    /// Whether nothing has hindered network, processes or kernels for so long.
+    pub fn is_calm(&self, for_long: Micros) -> bool {
+        self.watch.troubles == 0
+            && self.plan.net.loss == 0
+            && self.hosts.iter().all(|host| host.paused == 0)
+            && self.now.saturating_sub(self.watch.last_trouble) >= for_long
+    }
+
+    pub fn clean_since(&self, from: usize, to: usize) -> Option<Micros> {
+        self.watch.clean[from][to]
+    }
+
+    /// Since when two stations reach each other unhindered.
+    pub fn mutual_since(&self, one: usize, other: usize) -> Option<Micros> {
+        Some(self.clean_since(one, other)?.max(self.clean_since(other, one)?))
+    }
+
+    pub fn watch_start(&mut self, h: usize) {
+        let now = self.now;
+        let seen = &mut self.watch.seen[h];
+        let (refused_until, unplugged_since) = (seen.refused_until, seen.unplugged_since);
+        let mute_since = seen.mute_since;
+        let (plugged_since, balancer_since) = (seen.plugged_since, seen.balancer_since);
+        *seen = Seen {
+            started: now,
+            last_turn: now,
+            refused_until,
+            unplugged_since,
+            mute_since,
+            plugged_since,
+            balancer_since,
+            ..Seen::default()
+        };
+    }
+
+    pub fn watch_death(&mut self, h: usize) {
+        let seen = &mut self.watch.seen[h];
+        seen.tenure = None;
+        seen.stopping = false;
+        self.watch_agreement();
+    }
+
+    pub fn watch_pause(&mut self, h: usize) {
+        self.watch.last_trouble = self.now;
+        self.watch.last_fault = self.now;
+        self.watch.seen[h].resumed = self.now;
+    }
+
+    pub fn watch_fault(&mut self, what: &What, begins: bool) {
+        let now = self.now;
+        let trouble = match what {
+            What::Crash(_) | What::PowerOff(_) | What::Terminate(_) => false,
+            What::Balancers { .. } | What::Unplugged(_) | What::Label(_) | What::NoMetadata(_) => false,
+            What::Pause { .. } | What::PauseInThread(_) => true,
+            What::Cut { .. } | What::Loss(_) | What::Slow(_) => true,
+            What::Contention(_) | What::Refusal(_) | What::Deletion(_) | What::Mute(_) => true,
+            What::Drain { .. } => false,
+        };
+        if trouble {
+            let troubles = &mut self.watch.troubles;
+            *troubles = if begins { *troubles + 1 } else { troubles.saturating_sub(1) };
+            self.watch.last_trouble = now;
+        }
+        self.watch.planned.clear();
+        if begins && let What::Terminate(h) = what {
+            self.plan_hand_over(*h);
+            self.watch.seen[*h].stopping = self.hosts[*h].process.is_some();
+        }
+        match what {
+            What::Balancers { hosts, .. } => {
+                for h in hosts {
+                    let held = self.hosts[*h].process.as_ref().is_some_and(|p| p.checker.passed);
+                    self.watch.seen[*h].balancer_since = now;
+                    self.watch.seen[*h].connection_held = held;
+                }
+            }
+            What::Unplugged(h) => {
+                let again = self.watch.seen[*h].unplugged_since.filter(|_| begins);
+                self.watch.seen[*h].unplugged_since = begins.then_some(again.unwrap_or(now));
+                self.watch.seen[*h].plugged_since = now;
+            }
+            What::Refusal(h) => self.watch.seen[*h].refused_until = now,
+            What::Mute(h) => {
+                self.watch.seen[*h].refused_until = now;
+                let again = self.watch.seen[*h].mute_since.filter(|_| begins);
+                self.watch.seen[*h].mute_since = begins.then_some(again.unwrap_or(now));
+            }
+            What::Drain { host, .. } => {
+                if begins {
+                    self.plan_hand_over(*host);
+                }
+                self.watch.seen[*host].drained = begins && self.hosts[*host].process.is_some();
+                self.watch.seen[*host].undrained = now;
+            }
+            What::Deletion(h) => self.watch.seen[*h].lost = Some(now),
+            _ => {}
+        }
+        self.watch.last_fault = now;
+    }
+
+    /// After a fault has begun or ended: which links are whole now.
+    pub fn watch_links(&mut self) {
+        let whole = self.network_is_whole();
+        for from in 0..=self.plan.hosts {
+            for to in 0..=self.plan.hosts {
+                let mute = self.hosts.get(from).is_some_and(|host| host.mute > 0);
+                let clean = whole && !mute && self.reaches(from, to);
+                let since = &mut self.watch.clean[from][to];
+                *since = clean.then_some(since.unwrap_or(self.now));
+            }
+        }
+    }
+
+    pub fn watch_members(&mut self, h: usize, version: u64, members: &Membership) {
+        let member = matches!(members.me, Standing::Member(_));
+        let seen = &mut self.watch.seen[h];
+        seen.version = version;
+        let left = seen.member && !member;
+        if member && !seen.member {
+            seen.member_since = self.now;
+        }
+        if left {
+            self.watch.planned.clear();
+            self.plan_hand_over(h);
+        }
+        self.watch.seen[h].member = member;
+        self.watch_agreement();
+    }
+
+    pub fn watch_agreement(&mut self) {
+        let latest = self.latest();
+        let mut running = (0..self.plan.hosts).filter(|h| self.hosts[*h].process.is_some());
+        let agreed = running.all(|h| self.watch.seen[h].version == latest);
+        self.watch.agreed = agreed.then_some(self.watch.agreed.unwrap_or(self.now));
+    }
+
+    pub fn watch_link(&mut self, h: usize, up: bool) {
+        if up {
+            // It listens anew.
+            self.watch.seen[h].following = None;
+        }
+    }
+
+    pub fn watch_answer(&mut self, h: usize, answer: &Answer) {
+        if let Answer::Added { sent } | Answer::Renewed { sent } = answer {
+            let sent = u64::try_from(sent.as_micros()).unwrap() - self.plan.clocks[h];
+            self.watch.seen[h].lease_base = sent;
+        }
+    }
+
+    /// Before an advert is handed in.
+    pub fn watch_hearing(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
+        let seen = &mut self.watch.seen[h];
+        seen.heard_any = true;
+        if priority == 0
+            && let Some(following) = &mut seen.following
+            && following.from == from
+        {
+            following.resigned = Some(at);
+        }
+    }
+
+    /// After it was handed in.
+    pub fn watch_heard(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
+        let active = self.is_active(h);
+        let own = self.hosts[h].process.as_ref().map_or(0, |process| process.subject.priority());
+        let ignored = self.plan.preempt && priority < own;
+        let seen = &mut self.watch.seen[h];
+        if priority > 0 && !active {
+            seen.accepted = at;
+            if !ignored {
+                seen.following = Some(Following { from, at, resigned: None });
+            }
+        }
+    }
+
+    /// After the agent was told anything.
+    pub fn watch_turn(&mut self, h: usize, before: State, after: State) {
+        let now = self.now;
+        let Some(process) = &self.hosts[h].process else { return };
+        let master_down = self.plan.master_down(process.subject.priority());
+        let priority = process.subject.priority();
+        let seen = &mut self.watch.seen[h];
+        if priority != seen.priority {
+            let lowest = if now < seen.former.1 { seen.former.0 } else { u8::MAX };
+            seen.former = (lowest.min(seen.priority), now + self.plan.master_down(1));
+            seen.priority = priority;
+        }
+        let gap = now - seen.last_turn;
+        seen.last_turn = now;
+        if gap > master_down + 1 {
+            seen.woke = Some(now);
+            if let Some(tenure) = &mut seen.tenure {
+                tenure.slept = true;
+            }
+        }
+        if before == after {
+            return;
+        }
+        if after != State::Active {
+            seen.tenure = None;
+            return;
+        }
+        let after = seen.following.take();
+        seen.tenure = Some(Tenure { since: now, after, slept: false });
+        seen.lease_base = now;
+        seen.lost = None;
+        self.judge_claim(h, after);
+        self.watch.seen[h].held_before = true;
+    }
+
+    pub fn watch_command(&mut self, h: usize, command: &Command) {
+        match command {
+            Command::Announce => {
+                self.judge_touch(h, "announces the address");
+                let seen = &self.watch.seen[h];
+                if !self.hosts[h].kernel.has() && seen.tenure.is_some() && seen.lost.is_none() {
+                    let text = format!("lb{h} announces an address that it does not have");
+                    self.violated(Property::HollowAnnouncement, text);
+                }
+            }
+            Command::Advertise { priority, .. } if *priority > 0 => self.judge_touch(h, "advertises"),
+            _ => {}
+        }
+    }
+
+    pub fn watch_touch(&mut self, h: usize) {
+        self.judge_lease(h, "asks the kernel for the address");
+    }
+}
