@@ -17,7 +17,7 @@ pub async fn steady(test: impl AsyncFn() -> Result<()>) -> Result<()> {
     loop {
         let meter = Meter::start().await?;
         let Err(error) = test().await else { return Ok(()) };
-        let worst = *meter.worst.lock().unwrap();
+        let worst = meter.worst();
         let told = format!("the machine stalled for {worst:?} at worst");
         if worst < STALL || repeats == 3 {
             return Err(error.context(told));
@@ -30,15 +30,20 @@ pub async fn steady(test: impl AsyncFn() -> Result<()>) -> Result<()> {
 /// Measures how long it takes to be woken, and to change an address: that waits for the kernel's rtnl lock, which
 /// is one for all namespaces and held for long while some are made or taken down.
 struct Meter {
-    worst: Arc<Mutex<Duration>>,
+    /// The longest delay, and when the measurement that is under way began.
+    seen: Arc<Mutex<(Duration, Instant)>>,
     task: JoinHandle<()>,
+}
+
+fn delay(begun: Instant) -> Duration {
+    begun.elapsed().saturating_sub(PAUSE)
 }
 
 impl Meter {
     async fn start() -> Result<Meter> {
         let namespace = Namespace::new("meter").await?;
-        let worst = Arc::new(Mutex::new(Duration::ZERO));
-        let measured = worst.clone();
+        let seen = Arc::new(Mutex::new((Duration::ZERO, Instant::now())));
+        let measured = seen.clone();
         let task = tokio::spawn(async move {
             loop {
                 let begun = Instant::now();
@@ -47,12 +52,16 @@ impl Meter {
                 // Whatever becomes of it: it is the time that counts.
                 let _ = namespace.add_address("lo", std::net::IpAddr::from(address).into()).await;
                 let _ = namespace.remove_address(address.into()).await;
-                let late = begun.elapsed().saturating_sub(PAUSE);
-                let mut worst = measured.lock().unwrap();
-                *worst = late.max(*worst);
+                let mut seen = measured.lock().unwrap();
+                *seen = (seen.0.max(delay(begun)), Instant::now());
             }
         });
-        Ok(Meter { worst, task })
+        Ok(Meter { seen, task })
+    }
+
+    fn worst(&self) -> Duration {
+        let (worst, begun) = *self.seen.lock().unwrap();
+        worst.max(delay(begun))
     }
 }
 
