@@ -35,6 +35,7 @@ async fn two_agents_for_two_addresses_fail_over_each_on_its_own() -> Result<()> 
         second[0] = site.host(0).start_agent(&[("OUTRIDER_VIP", "10.10.10.3")]).await?;
         second[0].wait_for_line("10.10.10.12 holds the address with priority ", SOON).await?;
         second[0].wait_for_line("-> Backup", SOON).await?;
+        second[1].wait_for_line_since(since, "Backup -> Active", SOON).await?;
         let before = transitions(&second[1]).len();
 
         // And the other way round.

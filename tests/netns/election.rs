@@ -40,7 +40,7 @@ async fn highest_rank_wins(hosts: usize) -> Result<()> {
     ensure!(holder == ranks[0], "host {holder} has the address; in order of rank: {ranks:?}");
     for other in &ranks[1..] {
         site.agent(*other).wait_for_line(" holds the address with priority 254", SOON).await?;
-        ensure!(site.states(*other, since).last().is_some_and(|state| state.ends_with("-> Backup")));
+        site.agent(*other).wait_for_line("-> Backup", SOON).await?;
     }
     site.assert_held(holder, since, OVERLAP, SOON).await?;
     site.assert_served(holder, Instant::now()).await

@@ -5,6 +5,7 @@ use crate::support::{SOON, Site, transitions};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::time::Instant;
 
 /// Two hosts go through an election, a dead load balancer, and a stop.
 async fn some_life(variables: &[(&str, &str)]) -> Result<Site> {
@@ -14,9 +15,13 @@ async fn some_life(variables: &[(&str, &str)]) -> Result<Site> {
     ensure!(site.lab.wait_for_successor(0, SOON).await? == 1);
     site.start_balancer(0).await?;
     site.agent(0).wait_for_line("Fault -> Backup", SOON).await?;
+    let since = Instant::now();
     site.agent(1).signal(Signal::SIGTERM)?;
     ensure!(site.agent(1).wait(SOON).await?.code() == Some(0));
     ensure!(site.lab.wait_for_successor(1, SOON).await? == 0);
+    for host in 0..2 {
+        site.agent(host).wait_for_line_since(since, " -> ", SOON).await?;
+    }
     Ok(site)
 }
 
