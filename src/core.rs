@@ -460,7 +460,8 @@ impl Agent {
             Kernel::Failed { adding: true, why } => {
                 self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));
             }
-            Kernel::Failed { adding: false, why } => {
+            // What was asked for before the address was given up does not matter any more.
+            Kernel::Failed { adding: false, why } if self.router.state() == State::Active => {
                 let text = format!("the kernel refused to renew or remove the address: {why}");
                 self.warn(self.settings.source, "kernel", text);
             }

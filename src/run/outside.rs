@@ -110,7 +110,7 @@ async fn listen(name: String, orders: mpsc::Sender<Request>) {
     while !orders.is_closed() {
         match socket::listen(&name) {
             Ok(listener) => return socket::serve(listener, orders).await,
-            Err(error) if !said => tracing::warn!("no drain and undrain for now: {error:#}"),
+            Err(error) if !said => tracing::info!("no drain and undrain for now: {error:#}"),
             Err(_) => {}
         }
         said = true;
