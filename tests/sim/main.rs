@@ -70,6 +70,48 @@ fn search(first: u64, count: u64, enough: usize) -> Vec<(u64, Violation)> {
     failed
 }
 
+/// What is wrong with the core, and what finds it.
+const MUTATIONS: [(Mutation, Property); 21] = [
+    (Mutation::DeafToRivals, Property::TwoHolders),
+    (Mutation::NeverAdvertises, Property::TwoHolders),
+    (Mutation::LeaseUnchecked, Property::Fence),
+    (Mutation::SleepUnnoticed, Property::Fence),
+    (Mutation::NeverRemoves, Property::Leash),
+    (Mutation::DeafToResignations, Property::Idle),
+    (Mutation::BelievesAnyResignation, Property::Patience),
+    (Mutation::Impatient, Property::Patience),
+    (Mutation::TimeoutsFirst, Property::Patience),
+    (Mutation::ClaimsUnfit, Property::Unfit),
+    (Mutation::LinkIgnored, Property::Unfit),
+    (Mutation::SendsBlindly, Property::Unfit),
+    (Mutation::SameRank, Property::OneSuccessor),
+    (Mutation::LetsGoAtOnce, Property::HandOver),
+    (Mutation::ProbeIgnored, Property::Probe),
+    (Mutation::Unguarded, Property::Isolation),
+    (Mutation::Proud, Property::Yielding),
+    (Mutation::NeverRenews, Property::Lapse),
+    (Mutation::GoneIgnored, Property::Absent),
+    (Mutation::DoesWhatItDecided, Property::Fence),
+    (Mutation::NeverAnnounces, Property::Traffic),
+];
+
+/// Properties that found nothing wrong with the core would prove nothing.
+#[test]
+fn mutations_are_caught() {
+    let seeds = 3000;
+    let missed: Vec<_> = MUTATIONS
+        .iter()
+        .filter(|(mutation, property)| {
+            let caught =
+                (0..seeds).find(|seed| simulate(*seed, Some(*mutation), Some(*property)).0.is_some());
+            let number = caught.map_or("not at all".to_owned(), |seed| format!("by schedule {seed}"));
+            println!("{mutation:?} violates {property:?}: caught {number}");
+            caught.is_none()
+        })
+        .collect();
+    assert!(missed.is_empty(), "not caught in {seeds} schedules: {missed:?}");
+}
+
 #[test]
 fn schedules() {
     if let Some(seed) = number("OUTRIDER_SIM_SEED") {

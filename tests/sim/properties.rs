@@ -291,7 +291,8 @@ impl World {
         let held = other.tenure.is_some_and(|tenure| tenure.since < since);
         let sound = own.alone_since.is_none() && self.now > own.alone.1 + 2 * gap;
         let life = (0..=self.plan.hosts).any(|guard| {
-            guard != h && self.mutual_since(h, guard).is_some_and(|since| self.now > since + 2 * gap)
+            let guards = guard != h && (guard < self.plan.hosts || self.plan.gateway);
+            guards && self.mutual_since(h, guard).is_some_and(|since| self.now > since + 2 * gap)
         });
         let stays = own.member && !own.stopping && !own.drained;
         if cut_off && held && sound && life && stays && self.guards(h) > 0 && self.guards(from) > 0 {
@@ -382,6 +383,16 @@ impl World {
             self.violated(Property::Lapse, format!("the lease of lb{h} lapses though its agent runs"));
         }
         self.watch.seen[h].lost = Some(self.now);
+    }
+
+    /// Nor does such an agent give up because its lease ends.
+    pub fn judge_lapse(&mut self, h: usize) {
+        let (long, seen) = (self.plan.lease() + SECOND, &self.watch.seen[h]);
+        let over = self.now >= seen.lease_base + self.plan.lease();
+        let free = self.now > self.kernel_is_free(h) + long || self.kernel_is_free(h) == 0;
+        if over && free && self.is_calm(long) {
+            self.violated(Property::Lapse, format!("lb{h} gives up: its lease was not renewed"));
+        }
     }
 
     /// In calm, a second after somebody became the only holder (that is when the second burst is due), the

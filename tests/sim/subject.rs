@@ -48,12 +48,14 @@ pub enum Mutation {
     TimeoutsFirst,
     /// An address that somebody deleted is not put back.
     GoneIgnored,
-    /// A request that was too late counts as done.
-    LateIsFine,
+    /// What was decided before a sleep is done after it.
+    DoesWhatItDecided,
     /// Adverts that cannot be sent count as sent.
     SendsBlindly,
     /// No sign of life is wanted.
     Unguarded,
+    /// A holder that was cut off advertises its own priority.
+    Proud,
 }
 
 /// What the agent is told.
@@ -121,9 +123,10 @@ impl Subject {
 
     pub fn next_command(&mut self, now: Time) -> Option<Command> {
         self.before(now);
-        self.turn = now;
+        let blind = self.mutation == Some(Mutation::DoesWhatItDecided);
+        self.turn = if blind { self.turn } else { now };
         loop {
-            let command = self.agent.next_command(now)?;
+            let command = self.agent.next_command(self.turn)?;
             let dropped = match (self.mutation, &command) {
                 (Some(Mutation::NeverAnnounces), Command::Announce)
                 | (Some(Mutation::NeverRemoves), Command::Remove)
@@ -137,6 +140,9 @@ impl Subject {
             return Some(match (self.mutation, command) {
                 (Some(Mutation::LeaseUnchecked), Command::Add { .. }) => Command::Add { not_after: None },
                 (Some(Mutation::LeaseUnchecked), Command::Renew { .. }) => Command::Renew { not_after: None },
+                (Some(Mutation::Proud), Command::Advertise { priority: 1, to }) => {
+                    Command::Advertise { priority: self.agent.priority(), to }
+                }
                 (_, command) => command,
             });
         }
@@ -162,9 +168,6 @@ impl Subject {
             Input::Arp(..) if self.mutation == Some(Mutation::ProbeIgnored) => {}
             Input::Arp(address, mac) => self.agent.handle_arp(now, address, mac),
             Input::Kernel(Kernel::Gone) if self.mutation == Some(Mutation::GoneIgnored) => {}
-            Input::Kernel(Kernel::TooLate) if self.mutation == Some(Mutation::LateIsFine) => {
-                self.agent.handle_kernel(now, &Kernel::Renewed { sent: now });
-            }
             Input::Kernel(answer) => {
                 self.vouched = now;
                 self.agent.handle_kernel(now, &answer);

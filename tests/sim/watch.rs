@@ -410,6 +410,7 @@ impl World {
         }
         if after != State::Active {
             seen.tenure = None;
+            self.judge_lapse(h);
             return;
         }
         let after = seen.following.take();
