@@ -2,7 +2,7 @@
 
 use super::contender::{self, Agent, Contender, Standing};
 use super::load::{Load, SHORT, SLOW};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use outrider::lab::process::Process;
 use outrider::lab::watch::Change;
 use outrider::lab::{Host, Lab, VIP};
@@ -155,6 +155,15 @@ impl Bed {
         take_away(self.host(index)?).await?;
         let agent = self.new_agent(index).await?;
         *self.agents.get_mut(index).context("no such agent")? = agent;
+        Ok(())
+    }
+
+    /// Gives an agent an order, as a person would, and waits until it is carried out.
+    pub async fn order(&self, index: usize, word: &str) -> Result<()> {
+        let command = contender::command(&self.folder(index)?, word)?;
+        let order = self.host(index)?.start(word, command).await?;
+        let status = order.wait(PATIENCE).await?;
+        ensure!(status.success(), "{word}: {status}: {}", order.tail(5));
         Ok(())
     }
 

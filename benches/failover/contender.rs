@@ -77,7 +77,8 @@ impl Contender {
         })
     }
 
-    fn is_outrider(self) -> bool {
+    /// Whether it is outrider in any form.
+    pub fn is_outrider(self) -> bool {
         !matches!(self, Self::Keepalived | Self::Tuned)
     }
 
@@ -85,8 +86,7 @@ impl Contender {
     /// do not share memory that two machines would not share.
     pub async fn start(self, host: &Host, peer: &Host, folder: &Path) -> Result<Agent> {
         let process = if self.is_outrider() {
-            let mut command = Command::new(copy(&outrider(), folder)?);
-            command.arg("run").env_clear().env("OUTRIDER_VIP", VIP.to_string());
+            let mut command = command(folder, "run")?;
             match self {
                 Self::OutriderSlow => drop(command.env("OUTRIDER_ADVERT_INTERVAL", "1s")),
                 Self::OutriderFast => drop(command.env("OUTRIDER_ADVERT_INTERVAL", "10ms")),
@@ -108,6 +108,13 @@ impl Contender {
         };
         Ok(Agent { process, outrider: self.is_outrider() })
     }
+}
+
+/// A command of outrider, with the settings that have no default.
+pub fn command(folder: &Path, word: &str) -> Result<Command> {
+    let mut command = Command::new(copy(&outrider(), folder)?);
+    command.arg(word).env_clear().env("OUTRIDER_VIP", VIP.to_string());
+    Ok(command)
 }
 
 /// The configuration of Rancher's catalog entry. Changed so that it works: the pipe of the check runs in a shell

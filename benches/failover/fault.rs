@@ -21,6 +21,7 @@ pub enum Fault {
     BalancerFrozen,
     BalancersRestarted,
     AgentStopped,
+    Drained,
     AgentKilled,
     AgentFrozen,
     LinkDown,
@@ -30,11 +31,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 11] = [
         Self::BalancerKilled,
         Self::BalancerFrozen,
         Self::BalancersRestarted,
         Self::AgentStopped,
+        Self::Drained,
         Self::AgentKilled,
         Self::AgentFrozen,
         Self::LinkDown,
@@ -50,6 +52,7 @@ impl Fault {
             Self::BalancerFrozen => "lb-frozen",
             Self::BalancersRestarted => "lb-restarted",
             Self::AgentStopped => "agent-stopped",
+            Self::Drained => "drained",
             Self::AgentKilled => "agent-killed",
             Self::AgentFrozen => "agent-frozen",
             Self::LinkDown => "link-down",
@@ -66,6 +69,7 @@ impl Fault {
             Self::BalancerFrozen => "load balancer frozen",
             Self::BalancersRestarted => "restarted on all hosts (100 ms)",
             Self::AgentStopped => "agent stopped (SIGTERM)",
+            Self::Drained => "host drained",
             Self::AgentKilled => "agent killed (SIGKILL)",
             Self::AgentFrozen => "agent frozen (SIGSTOP)",
             Self::LinkDown => "host cut off, link down",
@@ -128,6 +132,7 @@ pub async fn strike(bed: &mut Bed, fault: Fault, holder: usize) -> Result<(Insta
         Fault::BalancerFrozen => bed.balancer(holder)?.stop()?,
         Fault::BalancersRestarted => restart(bed, begun).await?,
         Fault::AgentStopped => bed.agent(holder)?.terminate()?,
+        Fault::Drained => bed.order(holder, "drain").await?,
         Fault::AgentKilled => bed.agent(holder)?.kill()?,
         Fault::AgentFrozen => bed.agent(holder)?.freeze()?,
         Fault::LinkDown => bed.host(holder)?.cut().await?,
@@ -191,6 +196,7 @@ pub async fn mend(bed: &mut Bed, fault: Fault, holder: usize) -> Result<()> {
             bed.agent(holder)?.process().wait(LIMIT).await.context("stopping the agent")?;
             bed.start_agent(holder).await
         }
+        Fault::Drained => bed.order(holder, "undrain").await,
         Fault::AgentKilled => bed.start_agent(holder).await,
         Fault::AgentFrozen => bed.agent(holder)?.thaw(),
         Fault::LinkDown => bed.host(holder)?.restore().await,

@@ -87,6 +87,9 @@ impl Plan {
         if contender == Contender::OutriderFast && !cuts.contains(&fault) {
             return false;
         }
+        if fault == Fault::Drained && !contender.is_outrider() {
+            return false;
+        }
         let matches = |item: &String| match item.split_once('/') {
             Some((f, c)) => (f.is_empty() || f == fault.key()) && (c.is_empty() || c == contender.key()),
             None => item == fault.key() || item == contender.key(),
