@@ -37,7 +37,7 @@ fn story(seed: u64) -> String {
         story += &line;
         story.push('\n');
     }
-    story + &format!("seed {seed}: {violation:?}")
+    story + &violation.map_or("nothing is wrong".to_owned(), |violation| format!("seed {seed}: {violation}"))
 }
 
 /// Runs seeds on all cores; the first few that fail, in order.
@@ -122,7 +122,7 @@ fn schedules() {
     let count = number("OUTRIDER_SIM_SEEDS").unwrap_or(2000);
     let failed = search(first, count, 20);
     for (seed, violation) in &failed {
-        println!("seed {seed}: {violation:?}");
+        println!("seed {seed}: {violation}");
     }
     if let Some((seed, _)) = failed.first() {
         panic!("{}", story(*seed));
