@@ -51,6 +51,8 @@ const REFUSAL: Duration = Duration::from_secs(5);
 const UNSEEN: Duration = Duration::from_secs(4);
 /// How long a station that announces our address has to turn out to be a router that takes over.
 const CONTEST: Duration = Duration::from_millis(200);
+/// How long a peer may have our own priority before it is named.
+const EQUAL: Duration = Duration::from_secs(10);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
 
@@ -192,11 +194,15 @@ pub struct Agent {
     held_before: bool,
     /// Another station announced an address that this host holds.
     contested: Option<([u8; 6], Time)>,
+    /// When another router last advertised the address.
+    rival_at: Option<Time>,
     /// None: not known yet.
     link: Option<Result<(), String>>,
     foreign: Option<String>,
     refused: Option<(String, Time)>,
     unseen: Option<(IpAddr, Time)>,
+    /// Who has had our own priority, and since when.
+    equal: Option<(IpAddr, Time)>,
     /// What was said, and how often it has happened since.
     warned: BTreeMap<(IpAddr, &'static str), u64>,
     stopping: bool,
@@ -223,10 +229,12 @@ impl Agent {
             unsent: None,
             held_before: false,
             contested: None,
+            rival_at: None,
             link: None,
             foreign: None,
             refused: None,
             unseen: None,
+            equal: None,
             warned: BTreeMap::new(),
             stopping: false,
             exited: false,
@@ -395,10 +403,11 @@ impl Agent {
             );
             return self.unseen(now, from, "interval", text);
         }
-        self.notice_mistakes(from, advert);
+        self.notice_mistakes(now, from, advert);
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
             self.contested = None;
+            self.rival_at = Some(now);
         }
         self.guard.heard(now);
         if self.peers.hear(now, from) {
@@ -428,7 +437,8 @@ impl Agent {
         self.guard.saw(now, address);
         if self.settings.addresses.contains(&address) {
             self.probe.answered(now, mac);
-            if self.router.state() == State::Active {
+            let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= CONTEST);
+            if self.router.state() == State::Active && !rival {
                 self.contested.get_or_insert((mac, now));
             }
         }
@@ -450,7 +460,8 @@ impl Agent {
             Kernel::Failed { adding: true, why } => {
                 self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));
             }
-            Kernel::Failed { adding: false, why } => {
+            // What was asked for before the address was given up does not matter any more.
+            Kernel::Failed { adding: false, why } if self.router.state() == State::Active => {
                 let text = format!("the kernel refused to renew or remove the address: {why}");
                 self.warn(self.settings.source, "kernel", text);
             }
@@ -567,6 +578,8 @@ impl Agent {
                     .to_owned(),
             ),
             State::Active => return,
+            // The kernel has still to take it away.
+            _ if !self.router.is_clear() => return,
             State::Initialize | State::Backup | State::Fault => Ok(()),
         };
         self.drain = Drain::Yes { force, answered: true };
@@ -590,8 +603,8 @@ impl Agent {
 
     /// A holder nobody can hear gives up, as its peers have taken over.
     fn give_up_sending(&mut self, now: Time) {
+        // A Backup sends nothing that would show that it can send again.
         if self.router.state() != State::Active {
-            // An earlier time as Active does not count against the next one.
             self.unsent = None;
         }
         if let Some((since, why)) = &self.unsent
@@ -668,14 +681,20 @@ impl Agent {
             && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
     }
 
-    fn notice_mistakes(&mut self, from: IpAddr, advert: &Advert) {
+    fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
         let same = advert.addresses.len() == self.settings.addresses.len()
             && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
         if !same {
             let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
             self.warn(from, "addresses", text);
         }
-        if advert.priority != 0 && advert.priority == self.router.priority() {
+        if advert.priority == 0 || advert.priority != self.router.priority() {
+            self.equal = self.equal.filter(|(who, _)| *who != from);
+            return;
+        }
+        // Hosts read a change of members up to seconds apart; until all have, two may be equal.
+        let (who, since) = *self.equal.get_or_insert((from, now));
+        if who == from && now.saturating_sub(since) > EQUAL {
             let text = format!("{from} has the same priority {} as this host", advert.priority);
             self.warn(from, "priority", text);
         }

@@ -2,8 +2,9 @@
 
 use clap::{Parser, Subcommand};
 use outrider::config::{self, Config, Faults, Loaded};
+use outrider::run::privileges::{self, Rights};
 use outrider::run::report::check_config as check_config_report;
-use outrider::run::{Misconfigured, logging, privileges, realtime};
+use outrider::run::{Misconfigured, logging, realtime};
 use outrider::status::socket::{self, Order};
 use std::io::Write;
 use std::process::ExitCode;
@@ -86,14 +87,14 @@ fn run(loaded: Loaded) -> ExitCode {
     let rights = privileges::reduce();
     let _log = realtime::aside(|| logging::init(&loaded.config));
     match rights {
-        Ok(rights) => tracing::info!("runs {rights}{realtime}"),
+        Ok(Rights { text, notable: true }) => tracing::info!("runs {text}{realtime}"),
+        Ok(Rights { text, notable: false }) => tracing::debug!("runs {text}{realtime}"),
         Err(error) => {
             tracing::error!("{error:#}");
             return ExitCode::FAILURE;
         }
     }
-    let state_file = privileges::state_file_warning(loaded.config.state_file.as_deref());
-    for warning in loaded.warnings.iter().chain(&state_file) {
+    for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     match outrider::run::run(&loaded) {

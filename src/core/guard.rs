@@ -96,7 +96,8 @@ impl Guard {
 
     /// A valid advert came in, whoever sent it.
     pub fn heard(&mut self, now: Time) {
-        if self.is_silent(now) {
+        // The first one ever ends no gap: nobody could take over from a host that has just begun to listen.
+        if self.life.is_some() && self.is_silent(now) {
             self.back_since = Some(now);
         }
         self.life = Some(now);
@@ -184,6 +185,7 @@ mod tests {
         assert!(!guard.alive_since(1000 * MS));
         guard.saw(1000 * MS, ip(1));
         assert!(guard.alive_since(1000 * MS) && !guard.alive_since(1001 * MS));
+        assert!(!guard.is_isolated(1000 * MS), "a host that begins to listen was not cut off");
         guard.saw(1500 * MS, ip(12));
         guard.saw(2000 * MS, ip(12));
         assert!(!guard.is_isolated(2600 * MS));

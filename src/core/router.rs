@@ -326,6 +326,8 @@ impl Router {
             (State::Initialize, true, _) => {}
             (State::Initialize, false, Some(why)) => self.enter(State::Fault, why, out),
             (State::Initialize, false, None) => {
+                // As after a Fault: others may have been waiting for the same thing.
+                self.down_at = self.down_at.max(now + self.skew());
                 self.enter(State::Backup, "this host takes part and can serve".to_owned(), out);
             }
             (State::Fault, _, Some(why)) => {

@@ -840,6 +840,21 @@ fn a_version_2_interval_that_differs_is_rejected() {
 }
 
 #[test]
+fn a_peer_that_goes_on_having_our_priority_is_named_once() {
+    let mut trace = Trace::backup();
+    for _ in 0..40 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("same priority"), 0, "members may not be known everywhere yet");
+    for _ in 0..100 {
+        trace.hear(12, 100);
+        trace.wait(200);
+    }
+    assert_eq!(trace.said("10.10.10.12 has the same priority 100"), 1);
+}
+
+#[test]
 fn a_low_ttl_and_our_own_address_count_for_nothing() {
     let mut trace = Trace::backup();
     let advert =
@@ -899,6 +914,10 @@ fn a_rival_router_that_loses_is_not_taken_for_a_foreign_station() {
     assert!(trace.count(&Command::Announce) > 0);
     trace.wait(1000);
     assert_eq!((trace.state(), trace.said("is announced by")), (State::Active, 0));
+    trace.hear(12, 1);
+    trace.act(|agent, now| agent.handle_arp(now, VIP.parse().unwrap(), [2, 0, 0, 0, 0, 9]));
+    trace.wait(1000);
+    assert_eq!(trace.said("is announced by"), 0, "in whatever order its packets are read");
 }
 
 #[test]
@@ -994,6 +1013,18 @@ fn the_last_host_that_can_serve_refuses_to_drain_and_lets_go_when_forced() {
     trace.act(|agent, now| agent.handle_drain(now, Some(Force::Yes)));
     trace.wait(1000);
     assert_eq!((trace.state(), drained(&trace).pop()), (State::Fault, Some(Ok(()))));
+}
+
+#[test]
+fn a_drain_is_done_when_the_kernel_has_removed_the_address() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.kernel = false;
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![]));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Removed));
+    assert_eq!(drained(&trace), [Ok(())]);
 }
 
 #[test]
@@ -1138,4 +1169,16 @@ fn a_holder_that_cannot_send_for_longer_than_master_down_gives_up() {
     trace.act(|agent, now| agent.handle_sent(now, Err("EPERM".to_owned())));
     trace.wait(6500);
     assert_eq!(trace.state(), State::Active);
+}
+
+#[test]
+fn what_could_not_be_sent_long_ago_ends_no_later_claim() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_link(now, Err("the source address is gone".to_owned())));
+    trace.act(|agent, now| agent.handle_sent(now, Err("ENETUNREACH".to_owned())));
+    trace.wait(100);
+    trace.act(|agent, now| agent.handle_link(now, Ok(())));
+    trace.wait(5000);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.said("no advert could be sent"), 0, "{:?}", trace.did);
 }

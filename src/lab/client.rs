@@ -66,6 +66,12 @@ impl Client {
         Self { requests, last, task }
     }
 
+    /// Sends no more: for a bench that measures with a client of its own. Whoever waits for an answer is told
+    /// that the client has ended.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+
     /// All requests so far, in the order they were sent.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.requests).clone()

@@ -4,9 +4,10 @@
 //! file of another host or for another label means nothing.
 
 use super::model::answer::Reading;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub async fn load(path: PathBuf) -> Result<Option<Reading>> {
 pub async fn save(path: PathBuf, reading: &Reading) -> Result<()> {
     let mut text = serde_json::to_vec(reading)?;
     text.push(b'\n');
-    tokio::task::spawn_blocking(move || write(&path, &text)).await?
+    tokio::task::spawn_blocking(move || write(&path, &text).map_err(|error| explain(error, &path))).await?
 }
 
 fn read(path: &Path) -> Result<Option<Reading>> {
@@ -35,6 +36,19 @@ fn read(path: &Path) -> Result<Option<Reading>> {
     let mut text = Vec::new();
     file.take(MAX_SIZE).read_to_end(&mut text).context("cannot read it")?;
     Ok(Some(serde_json::from_slice(&text).context("it is not a state file of outrider")?))
+}
+
+/// The directory is mostly root's, and we are root no more.
+fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    let denied =
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    match path.parent() {
+        Some(directory) if denied => {
+            let (user, directory) = (geteuid(), directory.display());
+            anyhow!("user {user} may not write to its directory; run: chown {user} {directory}")
+        }
+        _ => error,
+    }
 }
 
 fn write(path: &Path, text: &[u8]) -> Result<()> {

@@ -50,6 +50,11 @@ impl Outside {
         self.surroundings.send_modify(|surroundings| surroundings.interface = Some(interface.to_owned()));
     }
 
+    /// Looks around at once. With a host's last address the kernel forgets its neighbours, too.
+    pub fn look_around(&self) {
+        self.surroundings.send_modify(|_| {});
+    }
+
     /// Names the peers whose neighbour entries are kept fresh.
     pub fn set_peers(&self, peers: Vec<IpAddr>) {
         self.surroundings.send_modify(|surroundings| surroundings.peers = peers);
@@ -105,7 +110,7 @@ async fn listen(name: String, orders: mpsc::Sender<Request>) {
     while !orders.is_closed() {
         match socket::listen(&name) {
             Ok(listener) => return socket::serve(listener, orders).await,
-            Err(error) if !said => tracing::warn!("no drain and undrain for now: {error:#}"),
+            Err(error) if !said => tracing::info!("no drain and undrain for now: {error:#}"),
             Err(_) => {}
         }
         said = true;

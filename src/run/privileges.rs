@@ -4,12 +4,11 @@
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, Gid, Uid, access, geteuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
 };
-use std::path::Path;
 
 /// User and group that root becomes: nobody's.
 const NOBODY: u32 = 65534;
@@ -17,13 +16,22 @@ const NOBODY: u32 = 65534;
 const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
 const CHANGE_USER: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
-/// Gives up everything but NET_ADMIN and NET_RAW, for good. Returns what was kept, in words that follow "runs".
+/// What is left.
+#[derive(Debug)]
+pub struct Rights {
+    /// In words that follow "runs".
+    pub text: String,
+    /// The process is still root, and could do without: worth to be said.
+    pub notable: bool,
+}
+
+/// Gives up everything but NET_ADMIN and NET_RAW, for good.
 ///
-/// Root becomes nobody, where that is allowed; else it stays user 0, whose files are still root's.
+/// Root becomes nobody, where that is allowed; else it stays user 0, and may do with root's files what it likes.
 ///
 /// # Errors
 /// A capability is missing, with the remedy; or the kernel refuses to take one.
-pub fn reduce() -> Result<String> {
+pub fn reduce() -> Result<Rights> {
     let held = capabilities(None).context("cannot read the capabilities")?;
     if let Some(missing) = missing(held.permitted) {
         bail!(missing);
@@ -35,38 +43,52 @@ pub fn reduce() -> Result<String> {
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
-    let stays = match geteuid().is_root() {
-        true => give_up_root(held.effective).err(),
-        false => None,
-    };
+    let root = geteuid().is_root().then(|| give_up_root(held.effective));
     let none = CapabilitySet::empty();
     let kept = CapabilitySets { effective: NEEDED, permitted: NEEDED, inheritable: none };
     set_capabilities(None, kept).context("cannot give up capabilities")?;
     // Kernels before 4.3 have no ambient set; in the others it went with the inheritable one.
     let _ = clear_ambient_capability_set();
     set_no_new_privs(true).context("cannot set no_new_privs")?;
-    Ok(match stays {
-        None => format!("as user {} with {}", geteuid(), names(NEEDED)),
-        Some(why) => format!("as root with no capability but {} ({why})", names(NEEDED)),
+    let (user, kept) = (geteuid(), names(NEEDED));
+    let stays = |why| format!("as root with no capability but {kept} ({why})");
+    Ok(match root {
+        None | Some(Root::GivenUp) => Rights { text: format!("as user {user} with {kept}"), notable: false },
+        Some(Root::Alone) => Rights { text: stays(ALONE.to_owned()), notable: false },
+        Some(Root::Stays(why)) => Rights { text: stays(why), notable: true },
     })
 }
 
-/// Becomes nobody, and keeps the capabilities that are permitted. Else why not: nothing is lost then.
-fn give_up_root(effective: CapabilitySet) -> Result<(), String> {
+const ALONE: &str = "there is no other user in this user namespace";
+
+/// What became of root.
+enum Root {
+    GivenUp,
+    /// It is not the machine's, and the only user there is.
+    Alone,
+    /// Why.
+    Stays(String),
+}
+
+/// Becomes nobody, and keeps the capabilities that are permitted.
+fn give_up_root(effective: CapabilitySet) -> Root {
     let missing = CHANGE_USER.difference(effective);
     if !missing.is_empty() {
-        return Err(format!("to become user {NOBODY} it needs {} as well", names(missing)));
+        return Root::Stays(format!("to become user {NOBODY} it needs {} as well", names(missing)));
     }
-    // A user namespace may know no user but root, and then mostly forbids setgroups.
-    let why = |errno: Errno| match errno {
-        Errno::EINVAL | Errno::EPERM => format!("there is no user {NOBODY} in this user namespace"),
-        errno => format!("it cannot become user {NOBODY}: {errno}"),
-    };
     let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
-    set_keep_capabilities(true).map_err(|error| why(Errno::from_raw(error.raw_os_error())))?;
-    setgroups(&[]).map_err(why)?;
-    setresgid(group, group, group).map_err(why)?;
-    setresuid(user, user, user).map_err(why)
+    let become_nobody = || {
+        set_keep_capabilities(true).map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        setgroups(&[])?;
+        setresgid(group, group, group)?;
+        setresuid(user, user, user)
+    };
+    match become_nobody() {
+        Ok(()) => Root::GivenUp,
+        // Users that are not mapped are invalid; setgroups is mostly forbidden, then.
+        Err(Errno::EINVAL | Errno::EPERM) => Root::Alone,
+        Err(errno) => Root::Stays(format!("it cannot become user {NOBODY}: {errno}")),
+    }
 }
 
 /// What to tell if something that is needed is not among these.
@@ -97,14 +119,4 @@ fn names(set: CapabilitySet) -> String {
 
 fn bits(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
     set.iter_names().map(|(_, bit)| bit)
-}
-
-/// Warns if the directory of the state file cannot be written by the user that is left.
-pub fn state_file_warning(path: Option<&Path>) -> Option<String> {
-    let directory = path?.parent()?;
-    let denied = access(directory, AccessFlags::W_OK | AccessFlags::X_OK) == Err(Errno::EACCES);
-    let (user, directory) = (geteuid(), directory.display());
-    denied.then(|| {
-        format!("OUTRIDER_STATE_FILE: user {user} cannot write to {directory}; run: chown {user} {directory}")
-    })
 }

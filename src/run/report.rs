@@ -2,7 +2,7 @@
 
 use super::outside;
 use super::place::{self, NoPlace};
-use super::targets;
+use super::prepare::targets;
 use crate::config::{self, CheckSetting, Loaded, Peers};
 use crate::core::members::{self, Membership, Standing};
 use crate::metadata::{self, Snapshot, Update};

@@ -1,4 +1,4 @@
-//! The local socket: drain and undrain, for root and the agent's own user.
+//! The local socket: drain and undrain, for root and the agent's own user (unless it has become nobody).
 //!
 //! A client sends one line and gets one JSON line back. The name is abstract by default: a read-only root file
 //! system has no place for a socket file, and nothing is left behind.
@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Longest wait for a client's line, and for the agent's answer to it. A hand-over takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// The user that root becomes. Other programs are nobody as well, so being it proves nothing.
+const NOBODY: u32 = 65534;
 /// Longest line.
 const LINE: u64 = 256;
 
@@ -105,13 +107,14 @@ async fn answer(client: UnixStream, orders: mpsc::Sender<Request>) -> Result<()>
     let uid = client.peer_cred().context("who is it?")?.uid();
     let (reader, mut writer) = client.into_split();
     let mut line = String::new();
-    let allowed = uid == 0 || uid == nix::unistd::geteuid().as_raw();
+    let own = nix::unistd::geteuid().as_raw();
+    let allowed = uid == 0 || uid == own && own != NOBODY;
     let result = if allowed {
         let mut reader = BufReader::new(reader.take(LINE));
         tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.context("no line came")??;
         obey(line.trim_end(), &orders).await
     } else {
-        Err(format!("user {uid} may not: only root and the agent's own user"))
+        Err(format!("user {uid} may not: only root and the agent's own user, unless that is nobody"))
     };
     let ok = result.is_ok();
     let message = result.unwrap_or_else(|why| why);
@@ -143,9 +146,14 @@ pub fn order(name: &str, order: Order) -> Result<String> {
     let mut socket = net::UnixStream::connect_addr(&address(name)?)
         .with_context(|| format!("no agent listens on {name}: is it running, with the same settings?"))?;
     socket.set_read_timeout(Some(PATIENCE * 2))?;
-    writeln!(socket, "{}", order.line())?;
+    // Who may not ask at all is told so, and cut off, maybe before this is written.
+    let asked = writeln!(socket, "{}", order.line());
     let mut line = String::new();
     std::io::BufReader::new(socket.take(64 * 1024)).read_line(&mut line)?;
+    if line.is_empty() {
+        asked?;
+        bail!("the agent gave no answer: it may be ending");
+    }
     let answer: Answer = serde_json::from_str(&line).context("the agent's answer is not understood")?;
     if !answer.ok {
         bail!("{}", answer.message);

@@ -124,10 +124,10 @@ async fn a_port_added_later_is_checked_and_disturbs_nobody() {
     }
     let since = Instant::now();
     service(&site, |service| service.ports.push("9000:9000/tcp".into()));
-    for host in 0..2 {
+    for (host, listener) in listeners.iter().enumerate() {
         let line = site.says_since(host, since, "metadata: ").await;
         assert!(line.ends_with("published ports: 80 of lb/lb, 9000 of lb/lb"), "{line}");
-        until("the new port is checked", || !listeners[host].seen().is_empty()).await;
+        until("the new port is checked", || !listener.seen().is_empty()).await;
     }
     calm().await;
     site.undisturbed(since, holder);

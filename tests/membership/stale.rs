@@ -2,6 +2,8 @@
 
 use crate::support::*;
 use outrider::lab::metadata::Fault;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 #[tokio::test]
@@ -47,9 +49,16 @@ async fn a_service_that_confirms_its_answer_lets_the_first_fit_host_claim() {
     assert_eq!(site.holders(), [1]);
 }
 
+/// One that an agent may write to that is not root any more.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
+    directory
+}
+
 #[tokio::test]
 async fn only_a_state_file_lets_a_host_start_while_the_metadata_is_away() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let file = directory.path().join("members.json");
     let kept = [("OUTRIDER_STATE_FILE", file.to_str().unwrap())];
     let mut site = Site::new(2).await;
@@ -82,7 +91,7 @@ async fn only_a_state_file_lets_a_host_start_while_the_metadata_is_away() {
 
 #[tokio::test]
 async fn members_from_the_file_are_no_ground_for_a_claim_before_the_service_is_known_to_be_away() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let file = directory.path().join("members.json");
     let kept = [("OUTRIDER_STATE_FILE", file.to_str().unwrap())];
     let mut site = Site::new(2).await;

@@ -13,4 +13,5 @@ mod election;
 mod link;
 mod logs;
 mod neighbours;
+mod steady;
 mod support;

@@ -30,6 +30,9 @@ pub const SILENCE: Duration = Duration::from_secs(3);
 /// A request that is lost after this time was not refused, but had no answer.
 const LATE: Duration = Duration::from_millis(400);
 
+/// How long after the fact a change of address may be noted.
+const NEWS: Duration = Duration::from_millis(50);
+
 /// A lab, what runs on its hosts, and files for that.
 pub struct Site {
     pub lab: Lab,
@@ -197,6 +200,16 @@ impl Site {
         transitions(self.agent(host)).into_iter().filter(|transition| transition.at >= since).collect()
     }
 
+    /// Waits for a change of state since then, such as `Active -> Fault`, and returns why it happened. No other
+    /// may come before it.
+    pub async fn wait_for_change(&self, host: usize, since: Instant, states: &str) -> Result<String> {
+        self.agent(host).wait_for_line_since(since, &format!(": {states}: "), SOON).await?;
+        let changes = self.transitions(host, since);
+        let first = changes.first().context("a change")?;
+        ensure!(format!("{} -> {}", first.from, first.to) == states, "{changes:?}");
+        Ok(first.why.clone())
+    }
+
     /// All of them as text: `Initialize -> Backup`.
     pub fn states(&self, host: usize, since: Instant) -> Vec<String> {
         let text = |transition: Transition| format!("{} -> {}", transition.from, transition.to);
@@ -261,7 +274,7 @@ impl Site {
         let (mut torn, mut late, mut cut) = (0, 0, Vec::new());
         for request in all() {
             let Outcome::Lost(at) = request.outcome else { continue };
-            if handover.is_some_and(|(begun, ended)| request.sent <= ended && at >= begun) {
+            if handover.is_some_and(|(begun, ended)| request.sent <= ended && at + NEWS >= begun) {
                 torn += 1;
             } else if at.duration_since(request.sent) >= LATE {
                 late += 1;

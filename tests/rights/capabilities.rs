@@ -3,6 +3,7 @@
 use crate::support::*;
 use nix::sys::signal::Signal;
 use outrider::lab::{Lab, VIP};
+use std::os::unix::fs::PermissionsExt;
 use tokio::process::Command;
 
 const NET_ADMIN_AND_NET_RAW: u64 = 1 << 12 | 1 << 13;
@@ -31,10 +32,11 @@ async fn root_becomes_nobody_with_two_capabilities() {
     let waiting = Waiting::start(&[groups, &["--inh-caps", "+chown"]].concat()).await;
     let pid = waiting.agent.pid();
     if is_real_root() {
-        assert!(waiting.said.contains("runs as user 65534 with NET_ADMIN and NET_RAW"), "{}", waiting.said);
+        let said = " DEBUG outrider: runs as user 65534 with NET_ADMIN and NET_RAW";
+        assert!(waiting.said.contains(said), "{}", waiting.said);
         assert_reduced(pid, 65534);
     } else {
-        let why = "as root with no capability but NET_ADMIN and NET_RAW (there is no user 65534 in this user namespace)";
+        let why = "as root with no capability but NET_ADMIN and NET_RAW (there is no other user in this user namespace)";
         assert!(waiting.said.contains(why), "{}", waiting.said);
         assert_reduced(pid, 0);
     }
@@ -61,11 +63,11 @@ async fn root_stays_where_it_cannot_change_the_user() {
 async fn a_root_of_a_user_namespace_stays() {
     // As the agents of a demo that an ordinary user runs.
     let mut command = Command::new("unshare");
-    command.args(["-Urn", PROGRAM, "run"]).env_clear().envs(WAITING);
+    command.args(["-Urn", PROGRAM, "run"]).env_clear().envs(WAITING).env("OUTRIDER_LOG", "debug");
     let namespace = outrider::lab::namespace::Namespace::new("outside").await.unwrap();
     let agent = outrider::lab::process::Process::start(&namespace, "the agent", command).await.unwrap();
     let line = agent.wait_for_line(" runs ", SOON).await.unwrap().text;
-    assert!(line.contains("(there is no user 65534 in this user namespace)"), "{line}");
+    assert!(line.contains("(there is no other user in this user namespace)"), "{line}");
     agent.wait_for_line("waiting, without a claim", SOON).await.unwrap();
     for thread in threads(agent.pid()) {
         assert_eq!(thread.capabilities("CapPrm"), NET_ADMIN_AND_NET_RAW, "{thread:?}");
@@ -176,28 +178,21 @@ async fn a_state_file_out_of_reach_is_told_with_the_remedy() {
     if !is_real_root() {
         return; // Nothing is out of root's reach.
     }
+    let lab = Lab::new(1, PROGRAM).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    std::os::unix::fs::chown(directory.path(), Some(0), Some(0)).unwrap();
-    let file = directory.path().join("state.json");
-    let directory = directory.path().display();
-    // The metadata is not there: it waits.
-    let variables = [
-        ("OUTRIDER_VIP", "10.10.10.2/24"),
-        ("OUTRIDER_STATE_FILE", file.to_str().unwrap()),
-        ("OUTRIDER_CHECK", "none"),
-    ];
-    let warning =
-        format!("OUTRIDER_STATE_FILE: user 65534 cannot write to {directory}; run: chown 65534 {directory}");
-    for (mode, warned) in [(0o755, true), (0o777, false)] {
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        std::fs::set_permissions(file.parent().unwrap(), permissions).unwrap();
-        let namespace = outrider::lab::namespace::Namespace::new("alone").await.unwrap();
-        let agent = agent(&[], &variables);
-        let agent = outrider::lab::process::Process::start(&namespace, "the agent", agent).await.unwrap();
-        agent.wait_for_line("waiting for the metadata service", SOON).await.unwrap();
-        agent.signal(Signal::SIGTERM).unwrap();
-        agent.wait(SOON).await.unwrap();
-        let warnings = agent.lines().iter().filter(|line| line.text.ends_with(&warning)).count();
-        assert_eq!(warnings, usize::from(warned), "{}", agent.tail(9));
+    let file = directory.path().join("members.json");
+    let variables = [("OUTRIDER_VIP", "10.10.10.2"), ("OUTRIDER_STATE_FILE", file.to_str().unwrap())];
+    let remedy = format!(
+        "(OUTRIDER_STATE_FILE): user 65534 may not write to its directory; run: chown 65534 {}",
+        directory.path().display()
+    );
+    for mode in [0o755, 0o700] {
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(mode)).unwrap();
+        let agent = lab.hosts()[0].start("the agent", agent(&[], &variables)).await.unwrap();
+        let line = agent.wait_for_line(&remedy, SOON).await.unwrap().text;
+        assert!(line.contains(" WARN "), "{line}");
     }
+    std::os::unix::fs::chown(directory.path(), Some(65534), None).unwrap();
+    let _agent = lab.hosts()[0].start("the agent", agent(&[], &variables)).await.unwrap();
+    until("the members are kept", || file.exists()).await;
 }

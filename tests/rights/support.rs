@@ -19,7 +19,7 @@ pub fn agent(setpriv: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(setpriv).args(["--", PROGRAM, "run"]).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.envs(variables.iter().copied());
+    command.env("OUTRIDER_LOG", "debug").envs(variables.iter().copied());
     command
 }
 
