@@ -257,7 +257,7 @@ impl Router {
         out: &mut VecDeque<Command>,
     ) {
         let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
-        if advert.priority > 0 && self.resigned.is_some_and(overtaken) {
+        if self.state == State::Active && advert.priority > 0 && self.resigned.is_some_and(overtaken) {
             return;
         }
         match (self.state, advert.priority) {
