@@ -223,10 +223,8 @@ impl Router {
 
     /// From when on a sign of life shows that the silence, if there is one, is not this host's own.
     pub fn life_wanted_since(&self, now: Time) -> Time {
-        match self.followed {
-            Some(followed) => followed.last + self.interval,
-            None => now.saturating_sub(self.master_down().max(Duration::from_secs(1))),
-        }
+        let recent = now.saturating_sub(self.master_down().max(Duration::from_secs(1)));
+        self.followed.map_or(recent, |followed| recent.max(followed.last + self.interval))
     }
 
     /// Whether this host holds the address only because nobody took it.
@@ -259,7 +257,7 @@ impl Router {
         out: &mut VecDeque<Command>,
     ) {
         let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
-        if advert.priority > 0 && self.resigned.is_some_and(overtaken) {
+        if self.state == State::Active && advert.priority > 0 && self.resigned.is_some_and(overtaken) {
             return;
         }
         match (self.state, advert.priority) {

@@ -1146,6 +1146,18 @@ fn a_holder_that_was_not_cut_off_stays() {
     assert_eq!(trace.state(), State::Active);
 }
 
+#[test]
+fn a_sign_of_life_is_not_good_for_ever() {
+    let mut trace = behind_gateway();
+    trace.hear(12, 100);
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    wait_answered(&mut trace, 3000);
+    trace.wait(3000);
+    trace.health(&Outcome::Pass);
+    trace.wait(500);
+    assert_eq!(trace.state(), State::Backup, "it was cut off while it could not serve");
+}
+
 // Sending fails.
 
 #[test]

@@ -416,7 +416,9 @@ impl World {
         }
         if after != State::Active {
             seen.tenure = None;
-            self.judge_lapse(h);
+            if before == State::Active {
+                self.judge_lapse(h);
+            }
             return;
         }
         let after = seen.following.take();
