@@ -261,7 +261,7 @@ impl Router {
             return;
         }
         match (self.state, advert.priority) {
-            (State::Active, 0) => self.heard_resignation(out),
+            (State::Active, 0) => self.heard_resignation(now, from, out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
             // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
             // that was stopped: somebody else may have it by now.

@@ -704,6 +704,20 @@ fn a_stopping_active_keeps_the_address_until_its_successor_was_heard() {
 }
 
 #[test]
+fn a_leaver_whose_successor_gives_up_at_once_waits_for_the_next_one() {
+    let mut trace = Trace::active_of(settings(11), &[12, 13]);
+    trace.act(Agent::handle_shutdown);
+    trace.hear(12, 90);
+    trace.wait(5);
+    trace.hear(12, 0);
+    trace.wait(100);
+    assert_eq!(trace.state(), State::Active);
+    trace.hear(13, 80);
+    trace.wait(20);
+    assert_eq!(trace.count(&Command::Exit), 1);
+}
+
+#[test]
 fn a_stopping_active_without_a_successor_lets_go_at_the_limit_or_at_once_if_alone() {
     let mut trace = Trace::active();
     trace.act(Agent::handle_shutdown);
