@@ -789,6 +789,18 @@ fn a_host_that_lost_its_label_keeps_the_address_where_nobody_takes_it_and_tries_
     assert_eq!(trace.sent(), [100], "with its label back it is a full Active again");
 }
 
+#[test]
+fn of_two_that_keep_the_address_for_want_of_a_successor_one_gives_way() {
+    for (other, state) in [(10, State::Active), (12, State::Fault)] {
+        let mut trace = Trace::active_of(settings(11), &[other]);
+        trace.act(|agent, now| agent.handle_members(now, &left(&[other]), None));
+        trace.wait(1000);
+        trace.hear(other, 1);
+        trace.wait(20);
+        assert_eq!(trace.state(), state);
+    }
+}
+
 // Who counts, and who keeps a claim from being made.
 
 #[test]

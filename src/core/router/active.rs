@@ -71,6 +71,12 @@ impl Router {
     ) {
         let own_priority = self.own_priority();
         let Some(holding) = &mut self.holding else { return };
+        if matches!(holding.leaving, Some(Leaving::Kept { .. }))
+            && (advert.priority, from) < (RELUCTANT, self.settings.source)
+        {
+            // Two that nobody relieves must not both give way to each other.
+            return self.advertise(RELUCTANT, out);
+        }
         if holding.leaving.is_some() {
             let limit = match holding.leaving {
                 Some(Leaving::Yielding { .. }) => None,
