@@ -287,6 +287,18 @@ fn an_advert_that_the_network_let_priority_0_overtake_takes_nothing_back() {
 }
 
 #[test]
+fn a_successor_insists_since_the_leaver_may_die_before_it_has_let_go() {
+    let mut trace = Trace::backup();
+    trace.wait(200);
+    trace.hear(12, 50);
+    trace.hear(12, 0);
+    trace.wait(1500);
+    trace.did.clear();
+    trace.wait(900);
+    assert!(trace.count(&Command::Announce) >= 3);
+}
+
+#[test]
 fn backup_ignores_priority_0_from_anyone_but_its_active() {
     let mut trace = Trace::with(settings(11), &[12, 13]);
     trace.hear(12, 50);
