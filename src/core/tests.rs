@@ -1196,6 +1196,18 @@ fn a_sign_of_life_is_not_good_for_ever() {
     assert_eq!(trace.state(), State::Backup, "it was cut off while it could not serve");
 }
 
+#[test]
+fn adverts_that_waited_while_the_agent_slept_are_no_sign_of_life() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 3000);
+    assert_eq!(trace.state(), State::Active);
+    trace.sleep(10_000);
+    trace.hear(12, 100);
+    assert_eq!(trace.state(), State::Backup);
+    trace.wait(2000);
+    assert_eq!(trace.state(), State::Backup);
+}
+
 // Sending fails.
 
 #[test]
