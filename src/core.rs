@@ -501,6 +501,7 @@ impl Agent {
         }
         if slept {
             self.router.slept(now, gap, &mut self.commands);
+            self.guard.slept(now);
             self.turn = now;
         }
         self.router.check_lease(now, &mut self.commands);

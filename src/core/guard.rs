@@ -47,6 +47,8 @@ pub struct Guard {
     watch: Watch,
     turn: usize,
     life: Option<Time>,
+    /// What came in before may have waited in the socket of an agent that slept.
+    awake_at: Time,
     /// Signs of life came back after a gap.
     back_since: Option<Time>,
 }
@@ -63,6 +65,7 @@ impl Guard {
             watch: Watch::Urgent,
             turn: 0,
             life: None,
+            awake_at: Time::ZERO,
             back_since: None,
         }
     }
@@ -96,11 +99,19 @@ impl Guard {
 
     /// A valid advert came in, whoever sent it.
     pub fn heard(&mut self, now: Time) {
+        if now < self.awake_at {
+            return;
+        }
         // The first one ever ends no gap: nobody could take over from a host that has just begun to listen.
         if self.life.is_some() && self.is_silent(now) {
             self.back_since = Some(now);
         }
         self.life = Some(now);
+    }
+
+    /// The agent slept until now: what is handed in next proves nothing of this moment.
+    pub fn slept(&mut self, now: Time) {
+        self.awake_at = now + self.interval;
     }
 
     /// Whether there has been a sign of life since then.

@@ -261,7 +261,7 @@ impl Router {
             return;
         }
         match (self.state, advert.priority) {
-            (State::Active, 0) => self.heard_resignation(out),
+            (State::Active, 0) => self.heard_resignation(now, from, out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
             // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
             // that was stopped: somebody else may have it by now.
@@ -405,6 +405,8 @@ impl Router {
             return;
         }
         let silent = self.followed.take();
+        // A leaver may die before it has removed the address.
+        let resigned = self.resigned.filter(|_| self.vacated.is_some()).map(|(_, at)| at);
         let why = match (&silent, self.vacated.take()) {
             (_, Some(why)) => why,
             (Some(silent), None) if self.settings.preempt && silent.priority < self.priority => {
@@ -421,7 +423,8 @@ impl Router {
             (None, None) => format!("nobody was heard for {} ms", self.master_down().as_millis()),
         };
         let lease = self.settings.lease;
-        let rival_until = silent.map(|silent| silent.last + lease.unwrap_or_default() + EXPIRY_SLACK);
+        let alive = silent.map(|silent| silent.last).or(resigned);
+        let rival_until = alive.map(|alive| alive + lease.unwrap_or_default() + EXPIRY_SLACK);
         let holding = Holding {
             since: now,
             confirmed: false,

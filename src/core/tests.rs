@@ -287,6 +287,18 @@ fn an_advert_that_the_network_let_priority_0_overtake_takes_nothing_back() {
 }
 
 #[test]
+fn a_successor_insists_since_the_leaver_may_die_before_it_has_let_go() {
+    let mut trace = Trace::backup();
+    trace.wait(200);
+    trace.hear(12, 50);
+    trace.hear(12, 0);
+    trace.wait(1500);
+    trace.did.clear();
+    trace.wait(900);
+    assert!(trace.count(&Command::Announce) >= 3);
+}
+
+#[test]
 fn backup_ignores_priority_0_from_anyone_but_its_active() {
     let mut trace = Trace::with(settings(11), &[12, 13]);
     trace.hear(12, 50);
@@ -704,6 +716,20 @@ fn a_stopping_active_keeps_the_address_until_its_successor_was_heard() {
 }
 
 #[test]
+fn a_leaver_whose_successor_gives_up_at_once_waits_for_the_next_one() {
+    let mut trace = Trace::active_of(settings(11), &[12, 13]);
+    trace.act(Agent::handle_shutdown);
+    trace.hear(12, 90);
+    trace.wait(5);
+    trace.hear(12, 0);
+    trace.wait(100);
+    assert_eq!(trace.state(), State::Active);
+    trace.hear(13, 80);
+    trace.wait(20);
+    assert_eq!(trace.count(&Command::Exit), 1);
+}
+
+#[test]
 fn a_stopping_active_without_a_successor_lets_go_at_the_limit_or_at_once_if_alone() {
     let mut trace = Trace::active();
     trace.act(Agent::handle_shutdown);
@@ -773,6 +799,18 @@ fn a_host_that_lost_its_label_keeps_the_address_where_nobody_takes_it_and_tries_
     assert!(trace.sent().contains(&0), "tried again");
     trace.act(|agent, now| agent.handle_members(now, &members(11, &[12]), None));
     assert_eq!(trace.sent(), [100], "with its label back it is a full Active again");
+}
+
+#[test]
+fn of_two_that_keep_the_address_for_want_of_a_successor_one_gives_way() {
+    for (other, state) in [(10, State::Active), (12, State::Fault)] {
+        let mut trace = Trace::active_of(settings(11), &[other]);
+        trace.act(|agent, now| agent.handle_members(now, &left(&[other]), None));
+        trace.wait(1000);
+        trace.hear(other, 1);
+        trace.wait(20);
+        assert_eq!(trace.state(), state);
+    }
 }
 
 // Who counts, and who keeps a claim from being made.
@@ -1156,6 +1194,18 @@ fn a_sign_of_life_is_not_good_for_ever() {
     trace.health(&Outcome::Pass);
     trace.wait(500);
     assert_eq!(trace.state(), State::Backup, "it was cut off while it could not serve");
+}
+
+#[test]
+fn adverts_that_waited_while_the_agent_slept_are_no_sign_of_life() {
+    let mut trace = behind_gateway();
+    wait_answered(&mut trace, 3000);
+    assert_eq!(trace.state(), State::Active);
+    trace.sleep(10_000);
+    trace.hear(12, 100);
+    assert_eq!(trace.state(), State::Backup);
+    trace.wait(2000);
+    assert_eq!(trace.state(), State::Backup);
 }
 
 // Sending fails.

@@ -148,7 +148,10 @@ impl World {
         let resigned = seen.following.and_then(|following| following.resigned);
         // One that comes within an interval after waking may have waited in the socket.
         let awake = if asleep > 0 { asleep + self.plan.interval + SLACK } else { 0 };
-        let in_order = resigned.filter(|at| *at > awake && *at > seen.accepted && *at > company);
+        let deaf = if company > 0 { company + master_down } else { 0 };
+        // With preemption and its delay, whom a host follows is not easily said.
+        let in_order =
+            resigned.filter(|at| *at > awake && *at > seen.accepted && *at > deaf && !self.plan.preempt);
         let mut bound = match in_order {
             Some(resigned) => ready.max(resigned) + skew,
             None => ready.max(seen.accepted) + master_down,
@@ -157,6 +160,8 @@ impl World {
             let metadata = if self.plan.metadata { 2 * SECOND + 100 * MS } else { 0 };
             bound += 600 * MS + skew + metadata;
         }
+        // Hearing anybody ends the questions: then in turn.
+        bound = bound.max(seen.heard_first + skew);
         if self.now > bound + SLACK {
             let text = format!("lb{h} is fit and leaves the address to nobody since {vacant}");
             self.violated(Property::Idle, text);
@@ -207,7 +212,7 @@ impl World {
         // It finds out with its next advert, and bears it for Master_Down.
         let mute = seen.mute_since.filter(|_| !self.listed(h).is_empty()).map(|since| {
             let awake = since.max(awake).max(self.watch.seen[h].tenure.map_or(0, |tenure| tenure.since));
-            awake + self.plan.master_down(1) + 2 * self.plan.interval
+            awake.max(seen.viewed) + self.plan.master_down(1) + 2 * self.plan.interval
         });
         if let Some(bound) = balancer.into_iter().chain(link).chain(mute).min()
             && self.now > bound + SLACK
@@ -289,7 +294,7 @@ impl World {
         let (since, until) = other.alone;
         let cut_off = until > since + gap + self.plan.interval && self.now < until + gap - 50 * MS;
         let held = other.tenure.is_some_and(|tenure| tenure.since < since);
-        let sound = own.alone_since.is_none() && self.now > own.alone.1 + 2 * gap;
+        let sound = own.alone_since.is_none() && self.now > own.alone.1.max(own.resumed) + 2 * gap;
         let life = (0..=self.plan.hosts).any(|guard| {
             let guards = guard != h && (guard < self.plan.hosts || self.plan.gateway);
             guards && self.mutual_since(h, guard).is_some_and(|since| self.now > since + 2 * gap)

@@ -9,9 +9,6 @@ use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::{Membership, Standing};
 
-/// An advert so soon after its sender's priority 0 was overtaken by it.
-const OVERTAKEN: Micros = 20_000;
-
 /// What must hold. See `properties.rs` for each one's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
@@ -74,8 +71,6 @@ pub struct Following {
     pub at: Micros,
     /// When it said that it gives the address up.
     pub resigned: Option<Micros>,
-    /// When the host took that in: what the same one says right after was said before.
-    pub resigned_told: Option<Micros>,
 }
 
 /// A time as Active.
@@ -103,6 +98,8 @@ pub struct Seen {
     /// Arrival of the last advert (not priority 0) that was taken in by a host that was not Active.
     pub accepted: Micros,
     pub heard_any: bool,
+    /// When it heard anybody first.
+    pub heard_first: Micros,
     pub held_before: bool,
     /// The lowest priority it had until a while ago: running timers keep to it.
     pub former: (u8, Micros),
@@ -232,6 +229,7 @@ impl World {
     pub fn watch_pause(&mut self, h: usize) {
         self.watch.last_trouble = self.now;
         self.watch.last_fault = self.now;
+        self.watch.planned.clear();
         self.watch.seen[h].resumed = self.now;
     }
 
@@ -355,7 +353,9 @@ impl World {
     /// Before an advert is handed in.
     pub fn watch_hearing(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let seen = &mut self.watch.seen[h];
-        seen.heard_any = true;
+        if !std::mem::replace(&mut seen.heard_any, true) {
+            seen.heard_first = self.now;
+        }
         if priority == 0 {
             seen.ignored.1 = 0;
         }
@@ -364,7 +364,6 @@ impl World {
             && following.from == from
         {
             following.resigned.get_or_insert(at);
-            following.resigned_told.get_or_insert(self.now);
         }
     }
 
@@ -373,17 +372,14 @@ impl World {
         let active = self.is_active(h);
         let own = self.hosts[h].process.as_ref().map_or(0, |process| process.subject.priority());
         let seen = &mut self.watch.seen[h];
-        let overtaken = seen.following.is_some_and(|following| {
-            following.from == from && following.resigned_told.is_some_and(|told| self.now < told + OVERTAKEN)
-        });
-        let ignored = overtaken || self.plan.preempt && priority < own;
+        let ignored = self.plan.preempt && priority < own;
         if priority > 0 && !active {
             seen.accepted = at;
-            if ignored && !overtaken {
+            if ignored {
                 seen.ignored = (priority, at);
             }
             if !ignored {
-                seen.following = Some(Following { from, at, resigned: None, resigned_told: None });
+                seen.following = Some(Following { from, at, resigned: None });
             }
         }
     }
@@ -404,6 +400,7 @@ impl World {
         seen.last_turn = now;
         if gap > master_down + 1 {
             seen.woke = Some(now);
+            seen.following = None;
             if let Some(tenure) = &mut seen.tenure {
                 tenure.slept = true;
             }
@@ -411,6 +408,7 @@ impl World {
         if before == after {
             return;
         }
+        seen.ignored.1 = 0;
         if after == State::Backup {
             seen.bears = now;
         }

@@ -22,7 +22,7 @@ pub(super) enum Leaving {
     /// Priority 0 is out.
     Offering { repeat_at: Time, limit: Time },
     /// A successor was heard.
-    Yielding { until: Time },
+    Yielding { until: Time, limit: Time },
     /// Nobody came, and the address may stay.
     Kept { retry_at: Time },
 }
@@ -32,7 +32,7 @@ impl Holding {
         let next = match self.leaving {
             None => self.advert_at,
             Some(Leaving::Offering { repeat_at, limit }) => repeat_at.min(limit),
-            Some(Leaving::Yielding { until }) => until,
+            Some(Leaving::Yielding { until, .. }) => until,
             Some(Leaving::Kept { retry_at }) => retry_at.min(self.advert_at),
         };
         self.lease.deadline().into_iter().chain(self.announcements.deadline()).fold(next, Time::min)
@@ -41,10 +41,18 @@ impl Holding {
 
 impl Router {
     /// Another router gives the address up that we hold: tell it, and whoever it told, that we are here. One
-    /// who is leaving stays silent: its advert would keep the successor from claiming.
-    pub(super) fn heard_resignation(&mut self, out: &mut VecDeque<Command>) {
-        if self.holding.as_ref().is_some_and(|holding| holding.leaving.is_none()) {
-            self.advertise(self.own_priority(), out);
+    /// who is leaving stays silent: its advert would keep the successor from claiming. If it is the successor
+    /// that gives up, the next one is waited for.
+    pub(super) fn heard_resignation(&mut self, now: Time, from: IpAddr, out: &mut VecDeque<Command>) {
+        let pause = self.resignation_pause();
+        let successor = self.followed.is_some_and(|followed| followed.from == from);
+        let Some(holding) = &mut self.holding else { return };
+        match holding.leaving {
+            None => self.advertise(self.own_priority(), out),
+            Some(Leaving::Yielding { limit, .. }) if successor => {
+                holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
+            }
+            Some(_) => {}
         }
     }
 
@@ -63,9 +71,20 @@ impl Router {
     ) {
         let own_priority = self.own_priority();
         let Some(holding) = &mut self.holding else { return };
+        if matches!(holding.leaving, Some(Leaving::Kept { .. }))
+            && (advert.priority, from) < (RELUCTANT, self.settings.source)
+        {
+            // Two that nobody relieves must not both give way to each other.
+            return self.advertise(RELUCTANT, out);
+        }
         if holding.leaving.is_some() {
-            if !matches!(holding.leaving, Some(Leaving::Yielding { .. })) {
-                holding.leaving = Some(Leaving::Yielding { until: now + OVERLAP });
+            let limit = match holding.leaving {
+                Some(Leaving::Yielding { .. }) => None,
+                Some(Leaving::Offering { limit, .. }) => Some(limit),
+                Some(Leaving::Kept { .. }) | None => Some(now),
+            };
+            if let Some(limit) = limit {
+                holding.leaving = Some(Leaving::Yielding { until: now + OVERLAP, limit });
             }
             self.follow(now, from, advert, out);
             return;
@@ -257,7 +276,7 @@ impl Router {
                 }
                 return;
             }
-            Some(Leaving::Yielding { until }) => {
+            Some(Leaving::Yielding { until, .. }) => {
                 if now >= *until {
                     let successor = self.followed.map(|followed| followed.from.to_string());
                     let why = format!("handed over to {}", successor.unwrap_or_default());
