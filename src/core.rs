@@ -16,12 +16,14 @@ pub mod fitness;
 pub mod guard;
 pub mod lease;
 pub mod members;
+mod mistakes;
 pub mod peers;
 pub mod probe;
 pub mod router;
 #[cfg(test)]
 mod tests;
 pub mod timing;
+mod verdict;
 
 use advert::{Advert, Version};
 use announce::Announcements;
@@ -29,10 +31,10 @@ use command::Command;
 use event::{Event, State};
 use fitness::Fitness;
 use guard::{Guard, Guards, Watch};
-use members::{Membership, Standing};
+use members::Membership;
 use peers::Peers;
 use probe::Probe;
-use router::{Leave, NoClaim, Router, Stance};
+use router::Router;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -549,180 +551,16 @@ impl Agent {
         }
     }
 
-    fn stance(&self, now: Time, first: bool) -> Stance {
-        let absent = self.members.is_none() || self.link.is_none() || self.fitness.is_pending();
-        let refused = || self.refused.as_ref().map(|(why, _)| why.clone());
-        let link = self.link.as_ref().and_then(|link| link.clone().err());
-        let unfit = link.or_else(|| self.foreign.clone()).or_else(refused);
-        let leave = match &self.members {
-            _ if self.stopping => Some(Leave::Shutdown),
-            _ if let Drain::Yes { force, .. } = self.drain => Some(Leave::Drain { force }),
-            Some(Membership { me: Standing::Left(why), .. }) => Some(Leave::Membership(why.clone())),
-            _ => None,
-        };
-        Stance {
-            absent,
-            unfit: unfit.or_else(|| self.fitness.unfit()),
-            leave,
-            no_claim: if self.router.would_claim(now) { self.no_claim(now, first) } else { None },
-            isolated: self.guard.is_isolated(now),
-        }
-    }
-
-    /// Tells the person who drains how it went, once.
-    fn answer_drain(&mut self) {
-        let Drain::Yes { force, answered: false } = self.drain else { return };
-        let result = match self.router.state() {
-            State::Active if self.router.keeps_reluctantly() => Err(
-                "no other member took the address, so this host keeps it and tries again every few seconds; \
-                 `outrider undrain` ends that, `outrider drain --force` lets go of the address"
-                    .to_owned(),
-            ),
-            State::Active => return,
-            // The kernel has still to take it away.
-            _ if !self.router.is_clear() => return,
-            State::Initialize | State::Backup | State::Fault => Ok(()),
-        };
-        self.drain = Drain::Yes { force, answered: true };
-        self.commands.push_back(Command::Drained(result));
-    }
-
-    /// Announces again what another station has announced as its own, unless that was a router that takes over:
-    /// its advert would have been here by now.
-    fn defend(&mut self, now: Time) {
-        let Some((mac, at)) = self.contested else { return };
-        if self.router.state() != State::Active {
-            self.contested = None;
-        } else if now >= at + CONTEST {
-            self.contested = None;
-            let text =
-                format!("the address is announced by {}, too, which is no router of ours", hardware(mac));
-            self.warn(self.settings.source, "contest", text);
-            self.router.announce_anew(now);
-        }
-    }
-
-    /// A holder nobody can hear gives up, as its peers have taken over.
-    fn give_up_sending(&mut self, now: Time) {
-        // A Backup sends nothing that would show that it can send again.
-        if self.router.state() != State::Active {
-            self.unsent = None;
-        }
-        if let Some((since, why)) = &self.unsent
-            && now.saturating_sub(*since) > self.router.master_down()
-        {
-            self.refused = Some((format!("no advert could be sent: {why}"), now + REFUSAL));
-            self.unsent = None;
-        }
-    }
-
-    /// Why the address must not be claimed just now although nobody is believed to hold it.
-    fn no_claim(&self, now: Time, first: bool) -> Option<NoClaim> {
-        let alarming = |why: String| Some(NoClaim { why, alarming: true, deaf: false });
-        let passing = |why: &str| Some(NoClaim { why: why.to_owned(), alarming: false, deaf: false });
-        let window = UNSEEN.max(self.router.master_down());
-        if let Some((from, at)) = self.unseen
-            && now.saturating_sub(at) < window
-        {
-            return alarming(format!("{from} advertises the address in a way that this host must reject"));
-        }
-        if !self.guard.alive_since(self.router.life_wanted_since(now)) {
-            let asked: Vec<_> = self.guard.targets().iter().map(IpAddr::to_string).collect();
-            let why = format!("this host seems cut off: no sign of life from {}", asked.join(", "));
-            return Some(NoClaim { why, alarming: true, deaf: true });
-        }
-        if !first {
-            return None;
-        }
-        if let Some(mac) = self.probe.rival(now) {
-            return alarming(format!("the address is in use by {}, which answers for it", hardware(mac)));
-        }
-        if !self.probe.asked() {
-            return passing("other stations are still being asked by ARP");
-        }
-        if self.is_stale(now) { passing("the metadata has to be confirmed first") } else { None }
-    }
-
     fn tell_peers(&mut self) {
         let targets = self.peers.targets();
         self.commands.push_back(Command::Peers(targets.clone()));
         self.router.set_targets(targets);
     }
 
-    fn link_is_up(&self) -> bool {
-        matches!(self.link, Some(Ok(())))
-    }
-
-    fn is_stale(&self, now: Time) -> bool {
-        matches!(self.freshness, Freshness::AsOf(at) if now.saturating_sub(at) > FRESH)
-    }
-
     fn reread(&mut self, now: Time) {
         if now >= self.reread_at && self.freshness != Freshness::Fixed {
             self.reread_at = now + REREAD;
             self.commands.push_back(Command::Reread);
-        }
-    }
-
-    fn derived_priority(&self) -> u8 {
-        let by_hand = self.settings.priority;
-        let Some(members) = &self.members else { return self.router.priority() };
-        let Some(me) = members.me() else { return self.router.priority() };
-        let rank = members.rank(self.settings.vrid, &me.id);
-        me.priority.or(by_hand).unwrap_or_else(|| members::priority(rank, members.all().count()))
-    }
-
-    /// Whether this host is first in line after `leaver`. Where priorities were set by hand and more than two
-    /// take part, nobody knows the others' well enough.
-    fn is_successor_of(&self, leaver: IpAddr) -> bool {
-        let Some(members) = &self.members else { return false };
-        let by_hand = self.settings.priority.is_some() || members.all().any(|m| m.priority.is_some());
-        let first = members.first_besides(self.settings.vrid, leaver);
-        !(by_hand && members.all().count() > 2)
-            && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
-    }
-
-    fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
-        let same = advert.addresses.len() == self.settings.addresses.len()
-            && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
-        if !same {
-            let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
-            self.warn(from, "addresses", text);
-        }
-        if advert.priority == 0 || advert.priority != self.router.priority() {
-            self.equal = self.equal.filter(|(who, _)| *who != from);
-            return;
-        }
-        // Hosts read a change of members up to seconds apart; until all have, two may be equal.
-        let (who, since) = *self.equal.get_or_insert((from, now));
-        if who == from && now.saturating_sub(since) > EQUAL {
-            let text = format!("{from} has the same priority {} as this host", advert.priority);
-            self.warn(from, "priority", text);
-        }
-    }
-
-    fn unseen(&mut self, now: Time, from: IpAddr, kind: &'static str, text: String) {
-        self.unseen = Some((from, now));
-        self.say(from, kind, Event::Alarm(text));
-    }
-
-    fn notice(&mut self, text: String) {
-        self.commands.push_back(Command::Tell(Event::Notice(text)));
-    }
-
-    /// Says a thing once for each peer and kind, and counts it.
-    fn warn(&mut self, from: IpAddr, kind: &'static str, text: String) {
-        self.say(from, kind, Event::Warning(text));
-    }
-
-    fn say(&mut self, from: IpAddr, kind: &'static str, event: Event) {
-        if self.warned.len() >= WARNED_MAX && !self.warned.contains_key(&(from, kind)) {
-            return;
-        }
-        let count = self.warned.entry((from, kind)).or_insert(0);
-        *count += 1;
-        if *count == 1 {
-            self.commands.push_back(Command::Tell(event));
         }
     }
 }
