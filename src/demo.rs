@@ -6,9 +6,10 @@ use crate::lab::process::{Line, Process};
 use crate::lab::{Host, Lab, VIP, sandbox};
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sys::signal::Signal;
-use report::{Row, Timeline, ms};
+use report::{Row, Timeline, ms, say};
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +29,9 @@ pub fn run() -> Result<()> {
     sandbox::enter()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        println!("Three hosts, one address ({VIP}), and a client that asks it for an answer every 2 ms.");
+        say(format_args!(
+            "Three hosts, one address ({VIP}), and a client that asks it for an answer every 2 ms."
+        ));
         let mut demo = Demo::build().await?;
         let played = demo.play().await;
         if !demo.rows.is_empty() {
@@ -37,8 +40,10 @@ pub fn run() -> Result<()> {
         let faults: Vec<&str> = demo.rows.iter().filter_map(|row| row.fault.as_deref()).collect();
         let failed = match played {
             Ok(()) if faults.is_empty() => {
-                println!("\n  One holder at the end of every step. {} in all.", demo.elapsed());
-                println!("  The client asks every 2 ms, so 2 to 3 ms between two answers is no outage.");
+                say(format_args!("\n  One holder at the end of every step. {} in all.", demo.elapsed()));
+                say(format_args!(
+                    "  The client asks every 2 ms, so 2 to 3 ms between two answers is no outage."
+                ));
                 return Ok(());
             }
             Ok(()) => anyhow!("{}", faults.join("; ")),
@@ -308,7 +313,8 @@ impl Demo {
     /// Shows what the agents said last, and keeps everything they said in files.
     fn blame(&self, failed: anyhow::Error) -> anyhow::Error {
         for (index, machine) in self.machines.iter().enumerate() {
-            eprintln!("\n{}'s agent, last lines:\n{}", self.name(index), machine.agent.tail(15));
+            let (name, lines) = (self.name(index), machine.agent.tail(15));
+            let _ = writeln!(std::io::stderr(), "\n{name}'s agent, last lines:\n{lines}");
         }
         match self.keep_logs() {
             Ok(directory) => anyhow!("{failed:#}\nAll the agents said: {}", directory.display()),

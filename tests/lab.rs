@@ -290,3 +290,12 @@ fn pids() -> Result<Vec<String>> {
     let names = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect())
 }
+
+/// `outrider demo | head -1`: whoever reads no further is no reason to stop, or to complain.
+#[tokio::test]
+async fn a_demo_nobody_reads_goes_on() -> Result<()> {
+    let mut demo = Demo::start(false).await?;
+    let ended = tokio::time::timeout(Duration::from_secs(60), demo.process.wait()).await??;
+    assert_eq!(ended.code(), Some(0));
+    Ok(())
+}

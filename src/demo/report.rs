@@ -40,7 +40,7 @@ impl Timeline {
 
     /// A step begins.
     pub fn step(&self, text: &str) {
-        println!();
+        say(format_args!(""));
         self.line(Instant::now(), &self.paint("1", text));
     }
 
@@ -61,7 +61,7 @@ impl Timeline {
 
     fn line(&self, at: Instant, text: &str) {
         let seconds = format!("{:7.3} s", self.since_start(at).as_secs_f64());
-        println!("{}  {text}", self.paint("2", &seconds));
+        say(format_args!("{}  {text}", self.paint("2", &seconds)));
     }
 
     /// The table.
@@ -83,10 +83,10 @@ impl Timeline {
         let join = |[a, b, c, d, e]: [&str; 5]| {
             format!("  {a:step$}   {b:holder$}   {c:>without$}   {d:>lost$}   {e:>two$}")
         };
-        println!("\n{}", self.paint("1", &join(HEADS)));
+        say(format_args!("\n{}", self.paint("1", &join(HEADS))));
         for (row, [a, b, c, d, e]) in rows.iter().zip(&cells) {
             let line = join([a, b, c, d, e]);
-            println!("{}", if row.fault.is_some() { self.paint("31", &line) } else { line });
+            say(format_args!("{}", if row.fault.is_some() { self.paint("31", &line) } else { line }));
         }
     }
 
@@ -99,4 +99,10 @@ impl Timeline {
 pub fn ms(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1000.0;
     if ms < 100.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+}
+
+/// Prints a line. Whoever has stopped reading (`outrider demo | head`) keeps the demo from nothing.
+pub(super) fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
