@@ -116,7 +116,8 @@ fn s(span: Span) -> String {
 }
 
 fn number(span: Span) -> String {
-    format!("{:.0}", span.seconds)
+    // The median of an even number of counts can lie between two.
+    if span.seconds.fract() == 0.0 { format!("{:.0}", span.seconds) } else { format!("{:.1}", span.seconds) }
 }
 
 /// One line for one run, while the bench runs.
