@@ -43,7 +43,6 @@ const BUFFER: usize = 250;
 
 pub struct Process {
     pub subject: Subject,
-    pub started: Micros,
     /// It waits for something to happen.
     pub idle: bool,
     /// A wake-up is in the queue of events.
@@ -66,10 +65,9 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn new(subject: Subject, started: Micros) -> Process {
+    pub fn new(subject: Subject) -> Process {
         Process {
             subject,
-            started,
             idle: false,
             waking: false,
             alarm: None,

@@ -290,7 +290,7 @@ impl World {
         let subject = Subject::new(settings, self.mutation, clock);
         self.say(|| format!("lb{h}: the agent starts"));
         self.hosts[h].epoch += 1;
-        self.hosts[h].process = Some(Process::new(subject, self.now));
+        self.hosts[h].process = Some(Process::new(subject));
         self.watch_start(h);
         let version = self.latest();
         let members = self.members(h, version);
