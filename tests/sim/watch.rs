@@ -58,12 +58,6 @@ pub struct Violation {
     pub text: String,
 }
 
-impl std::fmt::Display for Violation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} at {} us: {}", self.property, self.at, self.text)
-    }
-}
-
 /// The last advert that made a host follow somebody.
 #[derive(Clone, Copy, Debug)]
 pub struct Following {

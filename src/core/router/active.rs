@@ -120,7 +120,7 @@ impl Router {
     pub fn announce_anew(&mut self, now: Time) {
         if let Some(holding) = &mut self.holding
             && holding.confirmed
-            && holding.leaving.is_none()
+            && !matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. }))
         {
             holding.announcements.start(now, None);
         }
@@ -198,6 +198,7 @@ impl Router {
                 let Some(holding) = &mut self.holding else { return };
                 holding.leaving = None;
                 holding.advert_at = now;
+                self.announce_anew(now);
                 let text = "this host takes part again and keeps the address".to_owned();
                 out.push_back(Command::Tell(Event::Notice(text)));
                 self.timeout_active(now, out);
@@ -243,6 +244,8 @@ impl Router {
                 out.push_back(Command::Tell(Event::Alarm(text)));
                 holding.leaving = Some(Leaving::Kept { retry_at: now + RETRY });
                 holding.advert_at = now;
+                // A successor may have announced the address before it failed.
+                self.announce_anew(now);
             }
             _ => self.step_down(now, State::Fault, format!("{why}; nobody took over"), out),
         }

@@ -120,6 +120,17 @@ fn of_two_that_keep_the_address_for_want_of_a_successor_one_gives_way() {
     }
 }
 
+#[test]
+fn a_leaver_that_keeps_the_address_after_all_announces_it_again() {
+    let mut trace = Trace::active_of(settings(11), &[12]);
+    trace.act(|agent, now| agent.handle_members(now, &left(&[12]), None));
+    trace.hear(12, 50);
+    trace.hear(12, 0);
+    trace.did.clear();
+    trace.wait(1000);
+    assert_eq!((trace.state(), trace.count(&Command::Announce)), (State::Active, 7));
+}
+
 // Drain.
 
 fn drained(trace: &Trace) -> Vec<Result<(), ()>> {
