@@ -284,7 +284,7 @@ impl Agent {
             let source = self.settings.source;
             let listed: Vec<IpAddr> =
                 members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
-            self.guard.set_peers(listed.clone());
+            self.guard.set_peers(now, listed.clone());
             self.peers.set_listed(now, listed);
             self.tell_peers();
             self.members = Some(members.clone());
@@ -351,7 +351,7 @@ impl Agent {
     /// The default gateway on the interface, which may be asked for a sign of life.
     pub fn handle_gateway(&mut self, now: Time, gateway: Option<IpAddr>) {
         self.wake(now);
-        self.guard.set_gateway(gateway);
+        self.guard.set_gateway(now, gateway);
         self.settle(now);
     }
 
