@@ -57,7 +57,7 @@ const EQUAL: Duration = Duration::from_secs(10);
 const WARNED_MAX: usize = 256;
 
 /// What one look at one check of the load balancer showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It answered.
     Pass,
@@ -68,7 +68,7 @@ pub enum Outcome {
 }
 
 /// What the core needs to know of the settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// The virtual router, 1-255.
     pub vrid: u8,
@@ -103,7 +103,7 @@ pub struct Settings {
 }
 
 /// What the kernel did about the addresses, or what happened to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// They were added by a request sent at this moment.
     Added {
@@ -135,7 +135,7 @@ pub enum Kernel {
 }
 
 /// A datagram that was understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Heard {
     /// Source address.
     pub from: IpAddr,
@@ -146,7 +146,7 @@ pub struct Heard {
 }
 
 /// Whether a host that drains lets go of the address even if nobody takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Force {
     /// It does.
     Yes,
@@ -155,7 +155,7 @@ pub enum Force {
 }
 
 /// Whether a person wants this host out of service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Drain {
     No,
     /// `answered`: the person was told how it went.
@@ -166,7 +166,7 @@ enum Drain {
 }
 
 /// How far the metadata can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Freshness {
     /// It is the truth: a list that was typed in.
     Fixed,
@@ -175,7 +175,7 @@ enum Freshness {
 }
 
 /// The agent's mind: one virtual router on this host.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Agent {
     settings: Settings,
     router: Router,

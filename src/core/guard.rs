@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Whose sign of life is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Guards {
     /// The default gateway's or any peer host's. Without a gateway any peer's, from three members on: with two, a
     /// lone survivor cannot be told from an isolated one, so nothing is wanted.
@@ -22,7 +22,7 @@ pub enum Guards {
 }
 
 /// How urgently signs of life are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     /// Somebody else holds the address: one guard a second.
     Calm,
@@ -37,7 +37,7 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(300);
 
 /// The watch over the signs of life.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Guard {
     guards: Guards,
     interval: Duration,
