@@ -59,7 +59,7 @@ const EQUAL: Duration = Duration::from_secs(10);
 const WARNED_MAX: usize = 256;
 
 /// What one look at one check of the load balancer showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It answered.
     Pass,
@@ -70,7 +70,7 @@ pub enum Outcome {
 }
 
 /// What the core needs to know of the settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// The virtual router, 1-255.
     pub vrid: u8,
@@ -105,7 +105,7 @@ pub struct Settings {
 }
 
 /// What the kernel did about the addresses, or what happened to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// They were added by a request sent at this moment.
     Added {
@@ -137,7 +137,7 @@ pub enum Kernel {
 }
 
 /// A datagram that was understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Heard {
     /// Source address.
     pub from: IpAddr,
@@ -148,7 +148,7 @@ pub struct Heard {
 }
 
 /// Whether a host that drains lets go of the address even if nobody takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Force {
     /// It does.
     Yes,
@@ -157,7 +157,7 @@ pub enum Force {
 }
 
 /// Whether a person wants this host out of service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Drain {
     No,
     /// `answered`: the person was told how it went.
@@ -168,7 +168,7 @@ enum Drain {
 }
 
 /// How far the metadata can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Freshness {
     /// It is the truth: a list that was typed in.
     Fixed,
@@ -177,7 +177,7 @@ enum Freshness {
 }
 
 /// The agent's mind: one virtual router on this host.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Agent {
     settings: Settings,
     router: Router,
@@ -286,7 +286,7 @@ impl Agent {
             let source = self.settings.source;
             let listed: Vec<IpAddr> =
                 members.others.iter().map(|m| m.address).filter(|peer| *peer != source).collect();
-            self.guard.set_peers(listed.clone());
+            self.guard.set_peers(now, listed.clone());
             self.peers.set_listed(now, listed);
             self.tell_peers();
             self.members = Some(members.clone());
@@ -353,7 +353,7 @@ impl Agent {
     /// The default gateway on the interface, which may be asked for a sign of life.
     pub fn handle_gateway(&mut self, now: Time, gateway: Option<IpAddr>) {
         self.wake(now);
-        self.guard.set_gateway(gateway);
+        self.guard.set_gateway(now, gateway);
         self.settle(now);
     }
 

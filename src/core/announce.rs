@@ -4,7 +4,7 @@ use crate::core::Time;
 use std::time::Duration;
 
 /// How the address is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Announcements {
     /// Announcements in one burst.
     pub repeat: u32,
@@ -22,7 +22,7 @@ const AFTERTHOUGHTS: [Duration; 2] = [Duration::from_millis(30), Duration::from_
 const INSIST: Duration = Duration::from_millis(250);
 
 /// The moments at which the address is still to be announced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule {
     settings: Announcements,
     /// Descending, so that the next one is last.

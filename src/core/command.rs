@@ -5,7 +5,7 @@ use crate::core::event::Event;
 use std::net::IpAddr;
 
 /// A deed for the caller of the core.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Send an advert of this priority to each of these addresses, at once.
     Advertise {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// State of a virtual router (RFC 9568 section 6.4), with a fourth one for a host that cannot serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// It is not known yet who takes part, or whether this host can serve.
     Initialize,
@@ -22,7 +22,7 @@ impl fmt::Display for State {
 }
 
 /// Something worth a log line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The state changed.
     Transition {

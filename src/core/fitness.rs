@@ -4,7 +4,7 @@ use crate::core::Outcome;
 use std::collections::BTreeMap;
 
 /// The state of all checks. Fit: every one of them passes.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fitness {
     rise: u32,
     fall: u32,
@@ -13,7 +13,7 @@ pub struct Fitness {
     missing: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Check {
     looked: bool,
     fit: bool,

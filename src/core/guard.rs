@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Whose sign of life is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Guards {
     /// The default gateway's or any peer host's. Without a gateway any peer's, from three members on: with two, a
     /// lone survivor cannot be told from an isolated one, so nothing is wanted.
@@ -22,7 +22,7 @@ pub enum Guards {
 }
 
 /// How urgently signs of life are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     /// Somebody else holds the address: one guard a second.
     Calm,
@@ -37,7 +37,7 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(300);
 
 /// The watch over the signs of life.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Guard {
     guards: Guards,
     interval: Duration,
@@ -47,6 +47,8 @@ pub struct Guard {
     watch: Watch,
     turn: usize,
     life: Option<Time>,
+    /// Since when a sign of life is wanted: there was nobody to ask before.
+    wanted_since: Option<Time>,
     /// What came in before may have waited in the socket of an agent that slept.
     awake_at: Time,
     /// Signs of life came back after a gap.
@@ -65,19 +67,27 @@ impl Guard {
             watch: Watch::Urgent,
             turn: 0,
             life: None,
+            wanted_since: None,
             awake_at: Time::ZERO,
             back_since: None,
         }
     }
 
     /// The default gateway on the interface.
-    pub fn set_gateway(&mut self, gateway: Option<IpAddr>) {
+    pub fn set_gateway(&mut self, now: Time, gateway: Option<IpAddr>) {
         self.gateway = gateway;
+        self.want(now);
     }
 
     /// The other members' addresses.
-    pub fn set_peers(&mut self, peers: Vec<IpAddr>) {
+    pub fn set_peers(&mut self, now: Time, peers: Vec<IpAddr>) {
         self.peers = peers;
+        self.want(now);
+    }
+
+    fn want(&mut self, now: Time) {
+        let since = self.wanted_since.unwrap_or(now);
+        self.wanted_since = (!self.targets().is_empty()).then_some(since);
     }
 
     /// Who is asked. Nobody: no sign of life is wanted.
@@ -158,7 +168,7 @@ impl Guard {
     }
 
     fn is_silent(&self, now: Time) -> bool {
-        self.life.is_none_or(|life| now.saturating_sub(life) > self.gap())
+        self.life.max(self.wanted_since).is_none_or(|since| now.saturating_sub(since) > self.gap())
     }
 }
 
@@ -174,8 +184,8 @@ mod tests {
 
     fn guard(guards: Guards, gateway: Option<IpAddr>, peers: &[u8]) -> Guard {
         let mut guard = Guard::new(guards, 200 * MS);
-        guard.set_gateway(gateway);
-        guard.set_peers(peers.iter().map(|last| ip(*last)).collect());
+        guard.set_gateway(Time::ZERO, gateway);
+        guard.set_peers(Time::ZERO, peers.iter().map(|last| ip(*last)).collect());
         guard
     }
 
@@ -205,6 +215,16 @@ mod tests {
         assert!(guard.is_isolated(3599 * MS), "others may not have been heard yet");
         guard.saw(3500 * MS, ip(1));
         assert!(!guard.is_isolated(3600 * MS));
+    }
+
+    #[test]
+    fn nobody_is_cut_off_because_there_is_somebody_to_ask_from_now_on() {
+        let mut guard = guard(Guards::Auto, None, &[12]);
+        guard.set_peers(9000 * MS, vec![ip(12), ip(13)]);
+        assert!(!guard.is_isolated(9500 * MS));
+        guard.saw(9500 * MS, ip(13));
+        assert!(!guard.is_isolated(9501 * MS));
+        assert!(guard.is_isolated(10_101 * MS));
     }
 
     #[test]

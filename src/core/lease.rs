@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The lease of a held address. All moments count from when a request was *sent*: the kernel cannot have
 /// started the lifetime earlier.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// Lifetime; none: the address stays until it is removed.
     length: Option<Duration>,

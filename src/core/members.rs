@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// A host that takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Stable identity: the host's uuid in Rancher, its address in a peer list.
     pub id: String,
@@ -16,7 +16,7 @@ pub struct Member {
 }
 
 /// Whether this host takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// It does.
     Member(Member),
@@ -25,7 +25,7 @@ pub enum Standing {
 }
 
 /// Everybody who takes part, as one answer of the metadata (or the peer list) gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// This host.
     pub me: Standing,

@@ -13,7 +13,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 const UNLISTED_MAX: usize = 32;
 
 /// The peers of a virtual router.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Peers {
     listed: Vec<IpAddr>,
     unlisted: BTreeMap<IpAddr, Time>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_millis(150);
 
 /// The probing before a first claim.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Probe {
     /// When the next probe is due; none: not probing.
     next: Option<Time>,

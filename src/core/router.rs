@@ -42,7 +42,7 @@ const OVERTAKEN: Duration = Duration::from_millis(20);
 const REPEAT_NUMERATOR: u32 = 3;
 
 /// Why this host should hand the address over while it can still serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Leave {
     /// The process ends: the address goes at the limit, successor or not.
     Shutdown,
@@ -72,7 +72,7 @@ impl Leave {
 }
 
 /// What the rest of the core has to say about this host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stance {
     /// It is not known yet whether this host takes part, or can serve.
     pub absent: bool,
@@ -87,7 +87,7 @@ pub struct Stance {
 }
 
 /// Why a claim is held back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NoClaim {
     /// In words for people.
     pub why: String,
@@ -98,7 +98,7 @@ pub struct NoClaim {
 }
 
 /// The Active this router follows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Followed {
     /// Source address of its adverts.
     pub from: IpAddr,
@@ -109,7 +109,7 @@ pub struct Followed {
 }
 
 /// What an Active has to look after.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Holding {
     since: Time,
     confirmed: bool,
@@ -123,7 +123,7 @@ struct Holding {
 }
 
 /// The state machine of one virtual router.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Router {
     settings: Settings,
     state: State,

@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(5);
 const RELUCTANT: u8 = 1;
 
 /// How far a hand-over has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Leaving {
     /// Priority 0 is out.
     Offering { repeat_at: Time, limit: Time },
