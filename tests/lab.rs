@@ -256,8 +256,15 @@ impl Demo {
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
         let program = directory.path().join("outrider");
         std::fs::copy(PROGRAM, &program)?;
-        let mut command = Command::new(&program);
-        command.arg("demo").stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        // Whoever runs the tests in the background may have them ignore SIGINT.
+        let mut command = Command::new("env");
+        command
+            .arg("--default-signal=INT")
+            .arg(&program)
+            .arg("demo")
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
         if as_ordinary_user && std::fs::read_to_string("/proc/self/uid_map")?.contains("4294967295") {
             command.uid(65534).gid(65534);
         }

@@ -57,8 +57,9 @@ async fn after_a_silence_it_insists_until_the_former_lease_is_over() -> Result<(
     Ok(())
 }
 
+/// The leaver may die before it has removed the address.
 #[tokio::test]
-async fn after_a_hand_over_nobody_else_can_answer() -> Result<()> {
+async fn after_a_hand_over_the_address_is_announced_until_the_leavers_lease_is_over() -> Result<()> {
     let site = Site::with_agents(2, 0, &[]).await?;
     let since = Instant::now();
     site.agent(0).signal(Signal::SIGTERM)?;
@@ -66,8 +67,5 @@ async fn after_a_hand_over_nobody_else_can_answer() -> Result<()> {
     site.wire.wait_for_adverts(1, 12, since).await?;
     let start = order(&site, since)?;
     let announcements = site.wire.announcements(1, since);
-    announced_after(&announcements, start, &[0, 30, 100, 1000])?;
-    let quiet = (start + ms(100) + LATE)..(start + ms(990));
-    ensure!(!announcements.iter().any(|at| quiet.contains(at)), "{announcements:?} since {start:?}");
-    Ok(())
+    announced_after(&announcements, start, &[0, 30, 100, 250, 500, 750, 1000])
 }
