@@ -132,7 +132,7 @@ impl Plan {
         let preempt_delay = if preempt { r.pick(&[0, 0, SECOND, 3 * SECOND]) } else { 0 };
         let by_hand = r.percent(10).then(|| (0..hosts).map(|_| r.pick(&[50, 100, 100, 200, 254])).collect());
         let metadata = r.percent(60);
-        let omission = (!metadata && r.percent(15)).then(|| (0, 1));
+        let omission = (!metadata && r.percent(15)).then_some((0, 1));
         let net = Net {
             latency: r.pick(&[50, 100, 300, 1000]),
             jitter: r.pick(&[20, 100, 500, 1500]),

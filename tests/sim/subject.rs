@@ -191,12 +191,13 @@ impl Subject {
                     self.agent.handle_confirmed(self.turn, self.turn);
                 }
             }
-            Some(Mutation::LeaseUnchecked) if self.agent.state() == State::Active => {
-                // Only where the kernel does not answer: each answer puts the next renewal off.
-                if now.saturating_sub(self.vouched) > self.lease * 7 / 10 {
-                    self.vouched = now;
-                    self.agent.handle_kernel(self.turn, &Kernel::Renewed { sent: self.turn });
-                }
+            // Only where the kernel does not answer: each answer puts the next renewal off.
+            Some(Mutation::LeaseUnchecked)
+                if self.agent.state() == State::Active
+                    && now.saturating_sub(self.vouched) > self.lease * 7 / 10 =>
+            {
+                self.vouched = now;
+                self.agent.handle_kernel(self.turn, &Kernel::Renewed { sent: self.turn });
             }
             _ => {}
         }
