@@ -20,7 +20,7 @@ const OVERLAP: Micros = 20 * MS;
 const EXPIRY: Micros = 500 * MS;
 /// A load balancer that serves again is seen so in two eager looks, 5 ms each.
 const FIT: Micros = 2 * EAGER + 30 * MS;
-/// A refused address is asked for again so long after.
+/// A refused address is asked for again so long after, as is one that could not be advertised.
 const REFUSAL: Micros = 5 * SECOND;
 
 impl World {
@@ -140,7 +140,8 @@ impl World {
         let asleep = [seen.started, seen.resumed, seen.plugged_since, locked].into_iter().max().unwrap_or(0);
         // Who asked while the kernel was locked learns at the end of the lease that it was in vain.
         let locked = if locked > 0 { locked + self.plan.lease() } else { 0 };
-        let refused = if seen.refused_until > 0 { seen.refused_until + REFUSAL } else { 0 };
+        let refused =
+            if seen.refused_until > 0 { seen.refused_until + REFUSAL + self.plan.interval } else { 0 };
         let mut ready =
             vacant.max(asleep).max(locked).max(refused).max(seen.member_since).max(seen.undrained);
         ready = ready.max(company);
@@ -400,7 +401,7 @@ impl World {
         }
     }
 
-    /// In calm, a second after somebody became the only holder (that is when the second burst is due), the
+    /// In calm, and if it does not have to go, a second after somebody became the only holder (that is when the second burst is due), the
     /// client has it in its neighbour table: whatever it learnt from the former holder's kernel is corrected.
     fn judge_traffic(&mut self) {
         let Some((holder, since)) = self.watch.sole else { return };
@@ -413,7 +414,8 @@ impl World {
         }
         let before = tenure.since.saturating_sub(2 * SECOND);
         let whole = |from, to| self.clean_since(from, to).is_some_and(|since| since <= before);
-        if whole(holder, client) && self.watch.last_trouble <= before && self.is_calm(0) {
+        let leaves = seen.stopping || seen.drained || !seen.member;
+        if whole(holder, client) && !leaves && self.watch.last_trouble <= before && self.is_calm(0) {
             let text = format!("the client's traffic goes to {:?}, not to lb{holder}", self.neighbour);
             self.violated(Property::Traffic, text);
         }

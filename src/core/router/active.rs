@@ -51,6 +51,9 @@ impl Router {
             None => self.advertise(self.own_priority(), out),
             Some(Leaving::Yielding { limit, .. }) if successor => {
                 holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
+                // It has announced the address, and is letting go of it.
+                let repeat = usize::try_from(self.settings.announcements.repeat).unwrap_or(usize::MAX);
+                out.extend(std::iter::repeat_n(Command::Announce, repeat));
             }
             Some(_) => {}
         }

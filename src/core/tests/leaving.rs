@@ -28,9 +28,10 @@ fn a_leaver_whose_successor_gives_up_at_once_waits_for_the_next_one() {
     trace.act(Agent::handle_shutdown);
     trace.hear(12, 90);
     trace.wait(5);
+    trace.did.clear();
     trace.hear(12, 0);
     trace.wait(100);
-    assert_eq!(trace.state(), State::Active);
+    assert_eq!((trace.state(), trace.count(&Command::Announce)), (State::Active, 5));
     trace.hear(13, 80);
     trace.wait(20);
     assert_eq!(trace.count(&Command::Exit), 1);
