@@ -20,7 +20,7 @@ use outrider::core::event::State;
 use stateright::{Checker, Model, Property};
 
 /// Steps beyond the start.
-const DEPTH: usize = 11;
+const DEPTH: usize = 10;
 /// Adverts that may be lost.
 const LOSSES: u8 = 2;
 

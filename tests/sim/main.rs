@@ -1,7 +1,7 @@
 //! The core in simulated hosts, kernels, network and time: schedules of faults, each drawn from a seed.
 //!
 //! ```text
-//! cargo test --test sim                                                      1,500 schedules, the mutations
+//! cargo test --test sim                                                      1,000 schedules, the mutations
 //! OUTRIDER_SIM_SEEDS=1000000 cargo test --release --test sim schedules -- --nocapture     as many as wanted
 //! OUTRIDER_SIM_FIRST=5000 …                                                         beginning with another one
 //! OUTRIDER_SIM_SEED=42 cargo test --test sim schedules -- --nocapture                one of them, with its trace
@@ -123,7 +123,7 @@ fn schedules() {
         return;
     }
     let first = number("OUTRIDER_SIM_FIRST").unwrap_or(0);
-    let count = number("OUTRIDER_SIM_SEEDS").unwrap_or(1500);
+    let count = number("OUTRIDER_SIM_SEEDS").unwrap_or(1000);
     let failed = search(first, count);
     for (seed, Violation { property, text, .. }) in &failed {
         println!("seed {seed} violates {property:?}: {text}");
