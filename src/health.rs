@@ -17,6 +17,7 @@ mod tcp;
 
 use crate::config::{CheckSettings, Target};
 use crate::core::{Outcome, Time};
+use crate::net::alarm::{self, Alarm};
 use exec::{Program, Running};
 use held::Held;
 use std::collections::BTreeMap;
@@ -30,8 +31,13 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, 
 /// Pause between two looks while the host is unfit.
 const EAGER: Duration = Duration::from_millis(100);
 
-/// Pause before a port that refused is asked again; tokio's timer makes 1-2 ms of it.
+/// Pause before a port that refused is asked again.
 const AGAIN: Duration = Duration::from_millis(1);
+
+/// Pause between two knocks at a port that refused, and for how long that goes on: where a load balancer is
+/// restarted on every host at once, nobody has the address until one of them is back.
+const KNOCK: Duration = Duration::from_millis(10);
+const KNOCKING: Duration = Duration::from_secs(10);
 
 /// A far end that closes within this time of the connect serves nobody: docker-proxy with nothing behind it
 /// accepts every connection, and closes it when its own connect fails.
@@ -169,6 +175,7 @@ async fn watch_target(target: Target, mut looker: Looker, held: Option<Arc<Held>
     let Orders { settings, reports, now, mut pace, mut asked, running: _ } = orders;
     let mut ended = held.as_deref().map(Held::ended);
     let mut current = *pace.borrow_and_update();
+    let mut knock_until = None;
     asked.mark_unchanged();
     let mut schedule = ticks(interval(period(current, settings.interval)));
     loop {
@@ -193,10 +200,12 @@ async fn watch_target(target: Target, mut looker: Looker, held: Option<Arc<Held>
             }
             changed = asked.changed() => if changed.is_err() { return },
             () = changed(&mut ended) => {}
+            () = looker.opened(knock_until) => {}
         }
 
         let begun = Instant::now();
-        let (outcome, connection) = looker.look(&settings).await;
+        let Look { outcome, connection, refused } = looker.look(&settings).await;
+        knock_until = if refused { knock_until.or(Some(Instant::now() + KNOCKING)) } else { None };
         match &held {
             Some(held) if outcome == Outcome::Pass => held.passed(connection),
             Some(held) => held.failed(),
@@ -234,11 +243,22 @@ fn ticks(mut interval: Interval) -> Interval {
     interval
 }
 
+/// What one look showed.
+struct Look {
+    outcome: Outcome,
+    /// The look's own connection, to be held.
+    connection: Option<TcpStream>,
+    /// Nobody listens on the port.
+    refused: bool,
+}
+
 /// What one attempt within a look showed.
 enum Attempt {
     /// It serves. A TCP attempt hands its connection over, to be held.
     Served(Option<TcpStream>),
-    /// Refused, or closed as soon as it was open: nobody is there.
+    /// Nobody listens on the port.
+    Refused(String),
+    /// Closed as soon as it was open: nobody is there.
     Gone(String),
     /// The connection broke before there was an answer: worth another attempt, but no proof.
     Broken(String),
@@ -278,20 +298,46 @@ impl Looker {
     /// One look. Refused twice, or closed at once twice (or one after the other), is certain death: a single
     /// refusal may be a restart, a single close the old process of a reload, which drops what it had not yet
     /// accepted. Behind docker-proxy the closed connection is the only sign that the load balancer is gone.
-    async fn look(&mut self, settings: &CheckSettings) -> (Outcome, Option<TcpStream>) {
+    async fn look(&mut self, settings: &CheckSettings) -> Look {
         let deadline = Instant::now() + settings.timeout;
         let attempt = match self.attempt(settings, deadline).await {
+            Attempt::Refused(why) => {
+                pause(AGAIN).await;
+                match self.endpoint() {
+                    // Whether somebody listens is seen sooner without a request.
+                    Some((host, port)) if tcp::is_refused(&host, port, deadline).await => {
+                        Attempt::Refused(why)
+                    }
+                    _ => self.attempt(settings, deadline).await,
+                }
+            }
             Attempt::Gone(_) | Attempt::Broken(_) => {
-                sleep(AGAIN).await;
+                pause(AGAIN).await;
                 self.attempt(settings, deadline).await
             }
             first => first,
         };
-        match attempt {
+        let refused = matches!(attempt, Attempt::Refused(_));
+        let (outcome, connection) = match attempt {
             Attempt::Served(connection) => (Outcome::Pass, connection),
-            Attempt::Gone(why) => (Outcome::Dead(format!("{why} (twice)")), None),
+            Attempt::Refused(why) | Attempt::Gone(why) => (Outcome::Dead(format!("{why} (twice)")), None),
             Attempt::Broken(why) | Attempt::Wrong(why) => (Outcome::Fail(why), None),
+        };
+        Look { outcome, connection, refused }
+    }
+
+    /// Ends when a port that refused takes connections again; never, where there is none or after `until`.
+    /// Cancel-safe.
+    async fn opened(&self, until: Option<Instant>) {
+        if let (Some(until), Some((host, port))) = (until, self.endpoint()) {
+            while Instant::now() < until {
+                sleep(KNOCK).await;
+                if !tcp::is_refused(&host, port, until).await {
+                    return;
+                }
+            }
         }
+        std::future::pending().await
     }
 
     async fn attempt(&mut self, settings: &CheckSettings, deadline: Instant) -> Attempt {
@@ -302,4 +348,15 @@ impl Looker {
             Looker::Never(why) => Attempt::Wrong(why.clone()),
         }
     }
+}
+
+/// A pause to a tenth of a millisecond: tokio's own timer would make up to twice [`AGAIN`] of it.
+async fn pause(pause: Duration) {
+    if let Ok(mut alarm) = Alarm::new()
+        && alarm.set(Some(alarm::now() + pause)).is_ok()
+        && alarm.rung().await.is_ok()
+    {
+        return;
+    }
+    sleep(pause).await;
 }

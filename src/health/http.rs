@@ -88,7 +88,7 @@ impl Request {
         }
         match cause(error) {
             Cause::Refused => {
-                Attempt::Gone(format!("connection to {} refused", tcp::place(&self.host, self.port)))
+                Attempt::Refused(format!("connection to {} refused", tcp::place(&self.host, self.port)))
             }
             Cause::Closed if begun.elapsed() < AT_ONCE => {
                 Attempt::Gone(format!("{} closes connections without an answer", self.name))

@@ -13,7 +13,7 @@ pub(super) async fn attempt(host: &str, port: u16, limit: Duration, deadline: In
     let mut stream = match timeout_at(deadline, connect(host, port)).await {
         Err(_) => return Attempt::Wrong(format!("no connection to {place} within {limit:?}")),
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-            return Attempt::Gone(format!("connection to {place} refused"));
+            return Attempt::Refused(format!("connection to {place} refused"));
         }
         Ok(Err(error)) => return Attempt::Wrong(format!("no connection to {place}: {error}")),
         Ok(Ok(stream)) => stream,
@@ -35,6 +35,12 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         return Err(ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+/// Whether nobody listens on the port.
+pub(super) async fn is_refused(host: &str, port: u16, deadline: Instant) -> bool {
+    let connection = timeout_at(deadline, connect(host, port)).await;
+    matches!(connection, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// Reads, and throws away, until the far end closes or resets the connection. Cancel-safe.
