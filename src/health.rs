@@ -179,6 +179,7 @@ async fn watch_target(target: Target, mut looker: Looker, held: Option<Arc<Held>
     asked.mark_unchanged();
     let mut schedule = ticks(interval(period(current, settings.interval)));
     loop {
+        let mut suspect = false;
         tokio::select! {
             _ = schedule.tick() => {}
             changed = pace.changed() => {
@@ -199,12 +200,12 @@ async fn watch_target(target: Target, mut looker: Looker, held: Option<Arc<Held>
                 schedule.tick().await; // the first tick is due at once: the look below
             }
             changed = asked.changed() => if changed.is_err() { return },
-            () = changed(&mut ended) => {}
+            () = changed(&mut ended) => suspect = true,
             () = looker.opened(knock_until) => {}
         }
 
         let begun = Instant::now();
-        let Look { outcome, connection, refused } = looker.look(&settings).await;
+        let Look { outcome, connection, refused } = looker.look(&settings, suspect).await;
         knock_until = if refused { knock_until.or(Some(Instant::now() + KNOCKING)) } else { None };
         match &held {
             Some(held) if outcome == Outcome::Pass => held.passed(connection),
@@ -298,17 +299,25 @@ impl Looker {
     /// One look. Refused twice, or closed at once twice (or one after the other), is certain death: a single
     /// refusal may be a restart, a single close the old process of a reload, which drops what it had not yet
     /// accepted. Behind docker-proxy the closed connection is the only sign that the load balancer is gone.
-    async fn look(&mut self, settings: &CheckSettings) -> Look {
+    ///
+    /// A `suspect` port is not asked for more than a connection first: whether somebody listens is seen sooner
+    /// without a request.
+    async fn look(&mut self, settings: &CheckSettings, suspect: bool) -> Look {
         let deadline = Instant::now() + settings.timeout;
-        let attempt = match self.attempt(settings, deadline).await {
-            Attempt::Refused(why) => {
+        let first = match suspect {
+            true => self.refusal(deadline).await,
+            false => None,
+        };
+        let attempt = match first {
+            Some(first) => first,
+            None => self.attempt(settings, deadline).await,
+        };
+        let attempt = match attempt {
+            Attempt::Refused(_) => {
                 pause(AGAIN).await;
-                match self.endpoint() {
-                    // Whether somebody listens is seen sooner without a request.
-                    Some((host, port)) if tcp::is_refused(&host, port, deadline).await => {
-                        Attempt::Refused(why)
-                    }
-                    _ => self.attempt(settings, deadline).await,
+                match self.refusal(deadline).await {
+                    Some(refused) => refused,
+                    None => self.attempt(settings, deadline).await,
                 }
             }
             Attempt::Gone(_) | Attempt::Broken(_) => {
@@ -324,6 +333,12 @@ impl Looker {
             Attempt::Broken(why) | Attempt::Wrong(why) => (Outcome::Fail(why), None),
         };
         Look { outcome, connection, refused }
+    }
+
+    /// Whether nobody listens on the port, if there is one.
+    async fn refusal(&self, deadline: Instant) -> Option<Attempt> {
+        let (host, port) = self.endpoint()?;
+        tcp::is_refused(&host, port, deadline).await.then(|| tcp::refused(&host, port))
     }
 
     /// Ends when a port that refused takes connections again; never, where there is none or after `until`.

@@ -87,9 +87,7 @@ impl Request {
             return Attempt::Wrong(format!("no answer from {} within {:?}", self.name, settings.timeout));
         }
         match cause(error) {
-            Cause::Refused => {
-                Attempt::Refused(format!("connection to {} refused", tcp::place(&self.host, self.port)))
-            }
+            Cause::Refused => tcp::refused(&self.host, self.port),
             Cause::Closed if begun.elapsed() < AT_ONCE => {
                 Attempt::Gone(format!("{} closes connections without an answer", self.name))
             }

@@ -13,7 +13,7 @@ pub(super) async fn attempt(host: &str, port: u16, limit: Duration, deadline: In
     let mut stream = match timeout_at(deadline, connect(host, port)).await {
         Err(_) => return Attempt::Wrong(format!("no connection to {place} within {limit:?}")),
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-            return Attempt::Refused(format!("connection to {place} refused"));
+            return refused(host, port);
         }
         Ok(Err(error)) => return Attempt::Wrong(format!("no connection to {place}: {error}")),
         Ok(Ok(stream)) => stream,
@@ -35,6 +35,10 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         return Err(ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+pub(super) fn refused(host: &str, port: u16) -> Attempt {
+    Attempt::Refused(format!("connection to {} refused", place(host, port)))
 }
 
 /// Whether nobody listens on the port.
