@@ -10,6 +10,7 @@
 
 pub mod advert;
 pub mod announce;
+pub mod auth;
 pub mod command;
 pub mod event;
 pub mod fitness;
@@ -25,8 +26,9 @@ mod tests;
 pub mod timing;
 mod verdict;
 
-use advert::{Advert, Version};
+use advert::{Advert, Checksum, Version};
 use announce::Announcements;
+use auth::{Auth, Mode, Proof, Verifier};
 use command::Command;
 use event::{Event, State};
 use fitness::Fitness;
@@ -96,6 +98,14 @@ pub struct Settings {
     pub announcements: Announcements,
     /// Lowest TTL an advert may arrive with.
     pub min_ttl: u8,
+    /// The multicast group that adverts go to; none: to each peer by unicast.
+    pub group: Option<IpAddr>,
+    /// Form of the checksum that is sent, to those who were not heard with another.
+    pub checksum: Checksum,
+    /// How adverts are authenticated.
+    pub auth: Auth,
+    /// The virtual routers of this agent that come before this one: the first ranks are spread.
+    pub earlier: Vec<u8>,
     /// Successes that make an unfit host fit.
     pub rise: u32,
     /// Failures that make a fit host unfit.
@@ -145,6 +155,10 @@ pub struct Heard {
     pub ttl: u8,
     /// What it says.
     pub advert: Advert,
+    /// The form of its checksum.
+    pub checksum: Checksum,
+    /// What it brings to show who sent it.
+    pub proof: Proof,
 }
 
 /// Whether a host that drains lets go of the address even if nobody takes over.
@@ -205,6 +219,11 @@ pub struct Agent {
     unseen: Option<(IpAddr, Time)>,
     /// Who has had our own priority, and since when.
     equal: Option<(IpAddr, Time)>,
+    verifier: Verifier,
+    /// Those who do not yield to our higher priority: since when, and when last heard.
+    stubborn: BTreeMap<IpAddr, (Time, Time)>,
+    /// Adverts that went out late.
+    late: u64,
     /// What was said, and how often it has happened since.
     warned: BTreeMap<(IpAddr, &'static str), u64>,
     stopping: bool,
@@ -224,7 +243,7 @@ impl Agent {
             members: None,
             freshness: Freshness::Fixed,
             reread_at: now,
-            peers: Peers::default(),
+            peers: Peers::new(settings.group),
             probe: Probe::default(),
             guard: Guard::new(settings.guards.clone(), settings.interval),
             drain: Drain::No,
@@ -237,6 +256,9 @@ impl Agent {
             refused: None,
             unseen: None,
             equal: None,
+            verifier: Verifier::new(settings.auth.clone(), settings.interval),
+            stubborn: BTreeMap::new(),
+            late: 0,
             warned: BTreeMap::new(),
             stopping: false,
             exited: false,
@@ -394,33 +416,23 @@ impl Agent {
             let text = format!("{from} sends with TTL {}; set OUTRIDER_MIN_TTL to accept it", heard.ttl);
             return self.warn(from, "TTL", text);
         }
-        if advert.version != self.settings.version {
-            let text = format!("{from} speaks VRRP {:?}; set OUTRIDER_VRRP_VERSION alike", advert.version);
-            return self.unseen(now, from, "version", text);
+        if !self.is_understood(now, heard) || !self.is_believed(now, heard) {
+            return;
         }
-        if advert.version == Version::V2 && advert.interval != self.settings.interval {
-            let text = format!(
-                "{from} advertises every {:?}, this host every {:?}; set OUTRIDER_ADVERT_INTERVAL alike",
-                advert.interval, self.settings.interval
-            );
-            return self.unseen(now, from, "interval", text);
-        }
-        self.notice_mistakes(now, from, advert);
+        self.notice_mistakes(now, heard);
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
             self.contested = None;
             self.rival_at = Some(now);
         }
         self.guard.heard(now);
-        if self.peers.hear(now, from) {
-            self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
-            self.tell_peers();
-        }
+        self.hear_peer(now, from, heard.checksum);
         if !self.peers.is_listed(from) {
             self.reread(now);
         }
         let successor = advert.priority == 0 && self.is_successor_of(from);
         self.router.advert(now, from, advert, successor, &mut self.commands);
+        self.notice_stubbornness(now, heard);
         self.settle(now);
     }
 
@@ -428,15 +440,37 @@ impl Agent {
     pub fn handle_rejected(&mut self, now: Time, from: IpAddr, why: &str) {
         self.wake(now);
         if from != self.settings.source {
-            self.unseen(now, from, "rejected", format!("adverts of {from} are rejected: {why}"));
+            let text = format!("adverts of {from} are rejected: {why}");
+            let counts = self.settings.auth != Auth::Signed(Mode::Enforce);
+            self.mistaken(now, from, "rejected", text, counts);
             self.settle(now);
         }
+    }
+
+    /// A station speaks CARP, which shares number and group with VRRP.
+    pub fn handle_carp(&mut self, from: IpAddr) {
+        let text = format!(
+            "{from} speaks CARP, which shares protocol number and group with VRRP: give the two different ids"
+        );
+        self.warn(from, "CARP", text);
+    }
+
+    /// The form of checksum for an advert to this receiver: the one it was heard with, since it is sure to accept
+    /// that.
+    pub fn checksum_for(&self, receiver: IpAddr) -> Checksum {
+        self.peers.checksum_of(receiver).unwrap_or(self.settings.checksum)
+    }
+
+    /// How many adverts went out later than a tenth of the interval after they were due.
+    pub fn late_adverts(&self) -> u64 {
+        self.late
     }
 
     /// Another station said by ARP that this address is its own.
     pub fn handle_arp(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) {
         self.wake(now);
         self.guard.saw(now, address);
+        self.peers.saw(address);
         if self.settings.addresses.contains(&address) {
             self.probe.answered(now, mac);
             let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= CONTEST);
@@ -485,6 +519,8 @@ impl Agent {
         self.wake(now);
         self.settle(now);
         self.defend(now);
+        self.notice_lateness(now);
+        self.notice_absence(now);
         self.router.timeout(now, &mut self.commands);
         self.settle(now);
     }

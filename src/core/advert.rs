@@ -12,6 +12,28 @@ pub enum Version {
     V3,
 }
 
+/// What the checksum of an advert covers besides the message. Over IPv4 all forms of version 3 are in use; version
+/// 2 knows only [`Message`](Checksum::Message), IPv6 only [`PseudoHeader`](Checksum::PseudoHeader).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// The pseudo-header: keepalived, FRR.
+    PseudoHeader,
+    /// Nothing: RFC 9568, Cisco, Juniper.
+    Message,
+    /// A pseudo-header with the multicast group as destination, though sent by unicast: keepalived up to 1.3.6.
+    OldUnicast,
+}
+
+impl std::fmt::Display for Checksum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Checksum::PseudoHeader => "pseudo-header",
+            Checksum::Message => "message",
+            Checksum::OldUnicast => "old keepalived",
+        })
+    }
+}
+
 /// A valid VRRP advertisement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Advert {

@@ -1,5 +1,7 @@
 //! Who takes part, and in which order.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A host that takes part.
@@ -47,19 +49,46 @@ impl Membership {
         self.me().into_iter().chain(&self.others)
     }
 
-    /// Place of a member in the order of this virtual router: 0 for the first.
-    ///
-    /// Rendezvous hashing: each member's score depends on nobody else, so the order of two members never
-    /// changes because a third comes or goes.
-    pub fn rank(&self, vrid: u8, id: &str) -> usize {
-        let mine = (score(vrid, id), id);
-        self.all().filter(|m| m.id != id && (score(vrid, &m.id), m.id.as_str()) > mine).count()
+    /// Place of a member in the order of this virtual router: 0 for the first. `earlier`: the virtual routers of
+    /// the agent that come before it.
+    pub fn rank(&self, earlier: &[u8], vrid: u8, id: &str) -> usize {
+        let order = self.order(earlier, vrid);
+        order.iter().position(|member| member.id == id).unwrap_or(order.len())
     }
 
     /// The first-ranked member other than the one at `address`.
-    pub fn first_besides(&self, vrid: u8, address: IpAddr) -> Option<&Member> {
-        self.all().filter(|m| m.address != address).max_by_key(|m| (score(vrid, &m.id), m.id.clone()))
+    pub fn first_besides(&self, earlier: &[u8], vrid: u8, address: IpAddr) -> Option<&Member> {
+        self.order(earlier, vrid).into_iter().find(|member| member.address != address)
     }
+
+    /// Everybody who takes part, in the order of a virtual router.
+    ///
+    /// Rendezvous hashing: each member's score depends on nobody else, so the order of two members never
+    /// changes because a third comes or goes. With several virtual routers the first place of each goes to the
+    /// best of those that are first for the fewest earlier ones, so that the addresses are spread.
+    fn order(&self, earlier: &[u8], vrid: u8) -> Vec<&Member> {
+        let mut firsts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut order: Vec<&Member> = Vec::new();
+        for vrid in earlier.iter().copied().chain([vrid]) {
+            order = self.all().collect();
+            order.sort_by_cached_key(|member| Reverse((score(vrid, &member.id), member.id.clone())));
+            let load = |member: &Member| firsts.get(member.id.as_str()).copied().unwrap_or(0);
+            // Of equals the first one: the best-hashed.
+            if let Some(first) = (0..order.len()).min_by_key(|at| order.get(*at).map(|member| load(member))) {
+                order.get_mut(..=first).unwrap_or_default().rotate_right(1);
+            }
+            if let Some(first) = order.first() {
+                *firsts.entry(first.id.as_str()).or_default() += 1;
+            }
+        }
+        order
+    }
+}
+
+/// Priority of a host that takes part by multicast, without a list of members to be ranked in: any of 1-254, the
+/// same after each start.
+pub fn lone_priority(vrid: u8, id: &str) -> u8 {
+    u8::try_from(score(vrid, id) % 254).unwrap_or(0) + 1
 }
 
 /// Priority of a rank among `members` hosts: 254 for the first, in steps wide enough that the Skew_Times of

@@ -1,16 +1,174 @@
 //! What is wrong at a peer: said once for each peer and kind, and counted.
 
-use super::advert::Advert;
-use super::event::Event;
-use super::{Agent, Command, EQUAL, Time, WARNED_MAX};
+use super::advert::{Checksum, Version};
+use super::auth::{Auth, Doubt, Mode, Verdict};
+use super::event::{Event, State};
+use super::{Agent, Command, EQUAL, Freshness, Heard, Time, WARNED_MAX};
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long somebody may go on advertising beside our higher priority before it is named, at least.
+const STUBBORN: Duration = Duration::from_secs(3);
+/// Those who are watched for it, so that forged sources cannot fill the memory.
+const STUBBORN_MAX: usize = 32;
 
 impl Agent {
-    pub(super) fn notice_mistakes(&mut self, now: Time, from: IpAddr, advert: &Advert) {
-        let same = advert.addresses.len() == self.settings.addresses.len()
-            && advert.addresses.iter().all(|address| self.settings.addresses.contains(address));
+    /// Whether the advert can be followed at all.
+    pub(super) fn is_understood(&mut self, now: Time, heard: &Heard) -> bool {
+        let (from, advert) = (heard.from, &heard.advert);
+        // Where signatures are enforced, anybody's packets must not hold a claim back.
+        let valid = heard.proof.signature.is_some_and(|signature| signature.verdict == Verdict::Valid);
+        let counts = valid || self.settings.auth != Auth::Signed(Mode::Enforce);
+        if advert.version != self.settings.version {
+            let text = format!("{from} speaks VRRP {:?}; set OUTRIDER_VRRP_VERSION alike", advert.version);
+            self.mistaken(now, from, "version", text, counts);
+            return false;
+        }
+        if advert.version == Version::V2 && advert.interval != self.settings.interval {
+            let text = format!(
+                "{from} advertises every {:?}, this host every {:?}; set OUTRIDER_ADVERT_INTERVAL alike",
+                advert.interval, self.settings.interval
+            );
+            self.mistaken(now, from, "interval", text, counts);
+            return false;
+        }
+        true
+    }
+
+    /// Whether the sender has shown that it belongs to us.
+    pub(super) fn is_believed(&mut self, now: Time, heard: &Heard) -> bool {
+        match self.verifier.judge(heard.from, &heard.proof) {
+            Ok(None) => true,
+            Ok(Some(warning)) => {
+                self.warn(heard.from, "clock", warning);
+                true
+            }
+            Err(Doubt { kind, text, counts }) => {
+                self.mistaken(now, heard.from, kind, text, counts);
+                false
+            }
+        }
+    }
+
+    /// What cannot be followed; somebody holds the address, if it `counts`.
+    pub(super) fn mistaken(
+        &mut self,
+        now: Time,
+        from: IpAddr,
+        kind: &'static str,
+        text: String,
+        counts: bool,
+    ) {
+        if counts {
+            self.unseen(now, from, kind, text);
+        } else {
+            self.warn(from, kind, text);
+        }
+    }
+
+    pub(super) fn hear_peer(&mut self, now: Time, from: IpAddr, checksum: Checksum) {
+        let Some(age) = self.peers.hear(now, from, checksum) else { return };
+        if age.is_zero() {
+            self.tell_peers();
+        }
+        // With multicast and no list, everybody is welcome.
+        if self.settings.group.is_some() && self.members.as_ref().is_none_or(|m| m.others.is_empty()) {
+            return;
+        }
+        // The metadata may take its time to list a host.
+        if age.is_zero() && self.freshness != Freshness::Fixed {
+            self.notice(format!("{from} is not listed as a member, but advertises our address: it counts"));
+        } else if self.freshness == Freshness::Fixed || age > EQUAL {
+            let text = format!(
+                "{from} advertises our address and is not listed as a member: it counts, but add it to \
+                 OUTRIDER_PEERS, or give its host the label"
+            );
+            self.warn(from, "unlisted", text);
+        }
+    }
+
+    /// Someone who stays Active beside a higher priority does not hear us, or does not believe us.
+    pub(super) fn notice_stubbornness(&mut self, now: Time, heard: &Heard) {
+        let (from, advert) = (heard.from, &heard.advert);
+        let outranked = (advert.priority, from) < (self.router.priority(), self.settings.source);
+        if advert.priority == 0 || self.router.state() != State::Active || !outranked {
+            self.stubborn.remove(&from);
+            return;
+        }
+        if self.stubborn.len() >= STUBBORN_MAX && !self.stubborn.contains_key(&from) {
+            return;
+        }
+        let (first, last) = self.stubborn.entry(from).or_insert((now, now));
+        if now.saturating_sub(*last) > advert.interval * 3 {
+            *first = now;
+        }
+        *last = now;
+        if now.saturating_sub(*first) > STUBBORN.max(advert.interval * 5) {
+            let form = match heard.checksum {
+                theirs if theirs != self.settings.checksum && self.settings.group.is_some() => format!(
+                    "it uses the {theirs} form of checksum, this host the {} form: set OUTRIDER_CHECKSUM",
+                    self.settings.checksum
+                ),
+                _ => "compare version, checksum form, password and keys, and look for a firewall".to_owned(),
+            };
+            let text = format!(
+                "{from} does not yield to our higher priority: it does not hear our adverts, or rejects them; {form}"
+            );
+            self.warn(from, "stubborn", text);
+        }
+    }
+
+    /// Names a listed peer that nobody has ever heard of. Not without a link, which is enough of a reason.
+    pub(super) fn notice_absence(&mut self, now: Time) {
+        if self.link_is_up()
+            && let Some(peer) = self.peers.take_missing(now)
+        {
+            let text = format!(
+                "the member {peer} was never heard: neither an advert nor an answer to ARP came from it; is its \
+                 address right, is it on this network?"
+            );
+            self.warn(peer, "missing", text);
+        }
+    }
+
+    /// Counts adverts that are late, before they go out.
+    pub(super) fn notice_lateness(&mut self, now: Time) {
+        let Some(due) = self.router.advert_due() else { return };
+        let late = now.saturating_sub(due);
+        if late > self.settings.interval / 10 {
+            self.late = self.late.saturating_add(1);
+        }
+        if late > self.settings.interval {
+            let text = format!(
+                "an advert is {} ms late: this host is too busy for an interval of {} ms, unless the agent may run \
+                 in real time",
+                late.as_millis(),
+                self.settings.interval.as_millis()
+            );
+            self.warn(self.settings.source, "late", text);
+        }
+    }
+
+    pub(super) fn notice_mistakes(&mut self, now: Time, heard: &Heard) {
+        let (from, advert) = (heard.from, &heard.advert);
+        let ours = &self.settings.addresses;
+        // IPv6 addresses of an IPv4 router are not advertised.
+        let advertised = ours.iter().filter(|address| address.is_ipv4() == from.is_ipv4()).count();
+        let known = |address: &IpAddr| ours.contains(address);
+        let same = advert.addresses.len() == advertised && advert.addresses.iter().all(known);
         if !same {
-            let text = format!("{from} advertises other addresses for our VRID: {:?}", advert.addresses);
+            let theirs: Vec<String> = advert.addresses.iter().map(IpAddr::to_string).collect();
+            let theirs = theirs.join(", ");
+            let text = if advert.addresses.iter().any(known) {
+                format!(
+                    "{from} advertises other addresses for our virtual router ({theirs}); set OUTRIDER_VIP alike"
+                )
+            } else {
+                format!(
+                    "our VRID {} is used by somebody else: {from} advertises {theirs} with it; set OUTRIDER_VRID",
+                    advert.vrid
+                )
+            };
             self.warn(from, "addresses", text);
         }
         if advert.priority == 0 || advert.priority != self.router.priority() {

@@ -3,6 +3,7 @@
 mod claims;
 mod isolation;
 mod leaving;
+mod neighbours;
 mod protocol;
 mod serving;
 
@@ -44,10 +45,18 @@ fn settings(me: u8) -> Settings {
             interval: Duration::ZERO,
         },
         min_ttl: 255,
+        group: None,
+        checksum: Checksum::PseudoHeader,
+        auth: Auth::None,
+        earlier: Vec::new(),
         rise: 2,
         fall: 2,
         guards: guard::Guards::Off,
     }
+}
+
+fn heard(last: u8, advert: Advert) -> Heard {
+    Heard { from: ip(last), ttl: 255, advert, checksum: Checksum::PseudoHeader, proof: Proof::default() }
 }
 
 /// One agent (10.10.10.11) with a clock of its own, and what it did.
@@ -163,7 +172,7 @@ impl Trace {
         let interval = self.agent.settings.interval;
         let mut advert = Advert { version, vrid: 2, priority: 100, interval, addresses: vec![ip(2)] };
         change(&mut advert);
-        self.act(|agent, now| agent.handle_advert(now, &Heard { from: ip(last), ttl: 255, advert }));
+        self.act(|agent, now| agent.handle_advert(now, &heard(last, advert)));
     }
 
     /// Priorities of the adverts sent since the last look, and clears the record.

@@ -113,7 +113,7 @@ impl Agent {
         let by_hand = self.settings.priority;
         let Some(members) = &self.members else { return self.router.priority() };
         let Some(me) = members.me() else { return self.router.priority() };
-        let rank = members.rank(self.settings.vrid, &me.id);
+        let rank = members.rank(&self.settings.earlier, self.settings.vrid, &me.id);
         me.priority.or(by_hand).unwrap_or_else(|| members::priority(rank, members.all().count()))
     }
 
@@ -122,7 +122,7 @@ impl Agent {
     pub(super) fn is_successor_of(&self, leaver: IpAddr) -> bool {
         let Some(members) = &self.members else { return false };
         let by_hand = self.settings.priority.is_some() || members.all().any(|m| m.priority.is_some());
-        let first = members.first_besides(self.settings.vrid, leaver);
+        let first = members.first_besides(&self.settings.earlier, self.settings.vrid, leaver);
         !(by_hand && members.all().count() > 2)
             && first.is_some_and(|first| members.me().is_some_and(|me| me.id == first.id))
     }

@@ -88,7 +88,7 @@ fn describe_members(
     match &membership.me {
         Standing::Left(why) => derived.push(("this host", format!("does not take part: {why}"), "metadata")),
         Standing::Member(me) => {
-            let rank = membership.rank(vrid, &me.id);
+            let rank = membership.rank(&[], vrid, &me.id);
             let priority = me.priority.or(by_hand).unwrap_or_else(|| members::priority(rank, all));
             let origin = match (me.priority, by_hand) {
                 (Some(_), _) => "host label",
@@ -100,7 +100,7 @@ fn describe_members(
         }
     }
     for other in &membership.others {
-        let rank = membership.rank(vrid, &other.id) + 1;
+        let rank = membership.rank(&[], vrid, &other.id) + 1;
         derived.push(("peer", format!("{} ({}), rank {rank}", other.name, other.address), ""));
     }
 }

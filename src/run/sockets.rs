@@ -4,6 +4,7 @@ use super::place::Place;
 use crate::config::{Checksum, Config};
 use crate::core::Heard;
 use crate::core::advert::Advert;
+use crate::core::auth::Proof;
 use crate::net::announce::Announcer;
 use crate::net::vrrp::{Received, Receiver, Sender};
 use crate::wire::advert::{ChecksumForm, GROUP, decode, encode};
@@ -41,10 +42,7 @@ impl Sockets {
             interval: config.interval,
             addresses: config.vips.iter().map(|vip| vip.address.into()).collect(),
         };
-        let form = match config.checksum {
-            Checksum::PseudoHeader => ChecksumForm::PseudoHeader,
-            Checksum::Message => ChecksumForm::Message,
-        };
+        let form = form(config.checksum);
         let mut errors = Vec::new();
         for peer in to {
             // The virtual router is IPv4: a member that is known by an IPv6 address cannot be told.
@@ -55,6 +53,14 @@ impl Sockets {
             }
         }
         errors
+    }
+}
+
+/// The form of checksum that is sent.
+pub fn form(setting: Checksum) -> ChecksumForm {
+    match setting {
+        Checksum::PseudoHeader => ChecksumForm::PseudoHeader,
+        Checksum::Message => ChecksumForm::Message,
     }
 }
 
@@ -80,7 +86,11 @@ pub fn understand(received: &Received, source: Ipv4Addr, vrid: u8) -> Meaning {
     }
     let from = IpAddr::V4(received.source);
     match decode(&received.payload, received.source, received.destination) {
-        Ok(decoded) => Meaning::Advert(Heard { from, ttl: received.ttl, advert: decoded.advert }),
+        Ok(decoded) => {
+            let checksum = decoded.checksum;
+            let proof = Proof::default();
+            Meaning::Advert(Heard { from, ttl: received.ttl, advert: decoded.advert, checksum, proof })
+        }
         Err(malformed) if malformed.vrid == Some(vrid) => {
             Meaning::Rejected { from, why: malformed.to_string() }
         }

@@ -1,5 +1,6 @@
 //! VRRP advertisements over IPv4: version 2 (RFC 3768) and version 3 (RFC 9568).
 
+pub use crate::core::advert::Checksum as ChecksumForm;
 use crate::core::advert::{Advert, Version};
 use pnet_packet::Packet;
 use pnet_packet::ip::IpNextHeaderProtocols;
@@ -62,19 +63,6 @@ const CARP_LENGTH: usize = 36;
 const CARP_COUNT: u8 = 7;
 /// A word that no message has, for the checksum functions that leave one out.
 const NO_WORD: usize = usize::MAX;
-
-/// What the checksum of a v3 advert over IPv4 covers besides the message; v2 knows only [`Message`].
-///
-/// [`Message`]: ChecksumForm::Message
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChecksumForm {
-    /// The IPv4 pseudo-header: keepalived, FRR.
-    PseudoHeader,
-    /// Nothing: RFC 9568, Cisco, Juniper.
-    Message,
-    /// A pseudo-header with the multicast group as destination, though sent by unicast: keepalived up to 1.3.6.
-    OldUnicast,
-}
 
 /// How a v2 advert is authenticated; v3 has nothing but [`Auth::None`].
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -170,7 +170,7 @@ impl Site {
         let members = Membership { me: Standing::Member(member(first)), others };
         let mut hosts: Vec<usize> = (0..self.agents.len()).collect();
         // The virtual router is named after the last byte of the address.
-        hosts.sort_by_key(|host| members.rank(VIP.octets()[3], self.host(*host).uuid()));
+        hosts.sort_by_key(|host| members.rank(&[], VIP.octets()[3], self.host(*host).uuid()));
         hosts
     }
 

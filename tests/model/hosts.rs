@@ -1,7 +1,8 @@
 //! Three hosts, their kernels and the adverts between them, as one state of the model.
 
-use outrider::core::advert::{Advert, Version};
+use outrider::core::advert::{Advert, Checksum, Version};
 use outrider::core::announce::Announcements;
+use outrider::core::auth::{Auth, Proof};
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::guard::Guards;
@@ -116,6 +117,10 @@ fn settings(host: usize) -> Settings {
             interval: Duration::ZERO,
         },
         min_ttl: 255,
+        group: None,
+        checksum: Checksum::PseudoHeader,
+        auth: Auth::None,
+        earlier: Vec::new(),
         rise: 1,
         fall: 1,
         guards: Guards::Off,
@@ -330,6 +335,8 @@ impl Cluster {
                 interval: INTERVAL,
                 addresses: vec![IpAddr::from([10, 10, 10, 2])],
             },
+            checksum: Checksum::PseudoHeader,
+            proof: Proof::default(),
         };
         self.tell(to, |agent, now| agent.handle_advert(now, &heard));
         let host = &mut self.hosts[to];

@@ -191,7 +191,7 @@ impl Site {
         let others = others.iter().map(member).collect();
         let members = Membership { me: Standing::Member(member(first)), others };
         let mut hosts: Vec<usize> = (0..self.machines.len()).collect();
-        hosts.sort_by_key(|host| members.rank(vrid, self.host(*host).uuid()));
+        hosts.sort_by_key(|host| members.rank(&[], vrid, self.host(*host).uuid()));
         hosts
     }
 

@@ -4,7 +4,8 @@ use crate::plan::Micros;
 use crate::process::Arrived;
 use crate::world::{Happening, World};
 use outrider::core::Heard;
-use outrider::core::advert::Advert;
+use outrider::core::advert::{Advert, Checksum};
+use outrider::core::auth::Proof;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -83,7 +84,13 @@ impl World {
                 continue;
             };
             for way in self.ways(h, target).into_iter().flatten() {
-                let heard = Heard { from: self.hosts[h].member.address, ttl: 255, advert: advert.clone() };
+                let heard = Heard {
+                    from: self.hosts[h].member.address,
+                    ttl: 255,
+                    advert: advert.clone(),
+                    checksum: Checksum::PseudoHeader,
+                    proof: Proof::default(),
+                };
                 let at = self.now + way;
                 let arrived = Arrived { heard, from: h, at };
                 self.at(at, Happening::Advert { to: target, arrived });

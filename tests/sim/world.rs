@@ -8,7 +8,9 @@ use crate::process::{Arrived, Process};
 use crate::random::Random;
 use crate::subject::{CHECK, Input, Mutation, Subject};
 use crate::watch::{Property, Violation, Watch};
+use outrider::core::advert::Checksum;
 use outrider::core::announce::Announcements;
+use outrider::core::auth::Auth;
 use outrider::core::members::Member;
 use outrider::core::{Force, Settings, Time};
 use std::cmp::Ordering;
@@ -282,6 +284,10 @@ impl World {
                 interval: Duration::ZERO,
             },
             min_ttl: 255,
+            group: None,
+            checksum: Checksum::PseudoHeader,
+            auth: Auth::None,
+            earlier: Vec::new(),
             rise: 2,
             fall: 2,
             guards: plan.guards.clone(),

@@ -167,6 +167,13 @@ impl Router {
         }
     }
 
+    /// When the next advert is due, while adverts go out at all.
+    pub fn advert_due(&self) -> Option<Time> {
+        let holding = self.holding.as_ref().filter(|holding| holding.confirmed)?;
+        let silent = matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. }));
+        (!silent).then_some(holding.advert_at)
+    }
+
     /// Whether the lease is over, so that the address must not be touched.
     pub fn is_overdue(&self, now: Time) -> bool {
         self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now))

@@ -87,7 +87,7 @@ fn a_low_ttl_and_our_own_address_count_for_nothing() {
     let advert =
         Advert { version: Version::V3, vrid: 2, priority: 200, interval: 200 * MS, addresses: vec![ip(2)] };
     for _ in 0..8 {
-        let heard = Heard { from: ip(12), ttl: 254, advert: advert.clone() };
+        let heard = Heard { ttl: 254, ..heard(12, advert.clone()) };
         trace.act(|agent, now| agent.handle_advert(now, &heard));
         trace.hear(11, 200);
         trace.hear_with(12, |advert| advert.vrid = 3);
