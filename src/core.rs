@@ -461,6 +461,14 @@ impl Agent {
         self.peers.checksum_of(receiver).unwrap_or(self.settings.checksum)
     }
 
+    /// Whether it makes a difference to this virtual router that a station has said by ARP (or by neighbour
+    /// discovery) that this address is its own.
+    pub fn watches(&self, address: IpAddr) -> bool {
+        self.settings.addresses.contains(&address)
+            || self.guard.targets().contains(&address)
+            || self.peers.is_missing(address)
+    }
+
     /// How many adverts went out later than a tenth of the interval after they were due.
     pub fn late_adverts(&self) -> u64 {
         self.late
@@ -588,9 +596,8 @@ impl Agent {
     }
 
     fn tell_peers(&mut self) {
-        let targets = self.peers.targets();
-        self.commands.push_back(Command::Peers(targets.clone()));
-        self.router.set_targets(targets);
+        self.commands.push_back(Command::Peers(self.peers.stations()));
+        self.router.set_targets(self.peers.targets());
     }
 
     fn reread(&mut self, now: Time) {
