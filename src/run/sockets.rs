@@ -6,7 +6,7 @@ use crate::core::Heard;
 use crate::core::advert::Advert;
 use crate::net::announce::Announcer;
 use crate::net::vrrp::{Received, Receiver, Sender};
-use crate::wire::advert::{ChecksumForm, GROUP, decode, encode};
+use crate::wire::advert::{ChecksumForm, GROUP_V4, decode, encode};
 use anyhow::Result;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -49,7 +49,7 @@ impl Sockets {
         for peer in to {
             // The virtual router is IPv4: a member that is known by an IPv6 address cannot be told.
             let IpAddr::V4(peer) = *peer else { continue };
-            let message = encode(&advert, form, source, peer, None);
+            let message = encode(&advert, form, source.into(), peer.into(), None);
             if let Err(error) = self.sender.send(&message, peer) {
                 errors.push(format!("an advert to {peer} could not be sent: {error}"));
             }
@@ -75,11 +75,16 @@ pub enum Meaning {
 
 /// Reads a datagram.
 pub fn understand(received: &Received, source: Ipv4Addr, vrid: u8) -> Meaning {
-    if received.destination != source && received.destination != GROUP {
+    if received.destination != source && received.destination != GROUP_V4 {
         return Meaning::Nothing;
     }
     let from = IpAddr::V4(received.source);
-    match decode(&received.payload, received.source, received.destination) {
+    match decode(&received.payload, from, IpAddr::V4(received.destination)) {
+        // Without keys nothing can be said of it; to take it for valid would be to take it from anybody.
+        Ok(decoded) if decoded.trailer.is_some() && decoded.advert.vrid == vrid => {
+            let why = "an authentication trailer (keepalived's auth_hmac), which is not understood".into();
+            Meaning::Rejected { from, why }
+        }
         Ok(decoded) => Meaning::Advert(Heard { from, ttl: received.ttl, advert: decoded.advert }),
         Err(malformed) if malformed.vrid == Some(vrid) => {
             Meaning::Rejected { from, why: malformed.to_string() }
