@@ -30,7 +30,8 @@ pub async fn advertise(site: &Site, priority: u8, times: u32) {
         for _ in 0..times {
             ticks.tick().await;
             for host in &hosts {
-                let message = encode(&advert, ChecksumForm::PseudoHeader, STATION, *host, None);
+                let message =
+                    encode(&advert, ChecksumForm::PseudoHeader, STATION.into(), (*host).into(), None);
                 sender.send(&message, *host).unwrap();
             }
         }
@@ -63,7 +64,8 @@ pub async fn hears(
             if (received.source, received.destination) != (from, to) {
                 continue;
             }
-            let priority = decode(&received.payload, from, to).expect("a valid advert").advert.priority;
+            let priority =
+                decode(&received.payload, from.into(), to.into()).expect("a valid advert").advert.priority;
             if wanted(priority) {
                 return priority;
             }

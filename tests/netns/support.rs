@@ -359,7 +359,9 @@ impl Ear {
         let (sender, heard) = watch::channel(Vec::new());
         let task = namespace.spawn(async move {
             while let Ok(received) = receiver.receive().await {
-                if let Ok(decoded) = decode(&received.payload, received.source, received.destination) {
+                if let Ok(decoded) =
+                    decode(&received.payload, received.source.into(), received.destination.into())
+                {
                     let advert = Advert {
                         at: Instant::now(),
                         from: received.source,
