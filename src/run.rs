@@ -30,7 +30,7 @@ use prepare::{Start, prepare, targets};
 use sockets::{Meaning, Sockets, understand};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -39,6 +39,9 @@ use tracing::{error, info, warn};
 
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// The number of the only virtual router.
+const ROUTER: usize = 0;
 
 /// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
 const DRAINED: usize = 128;
@@ -102,13 +105,13 @@ struct Runner<'a> {
     place: Place,
     agent: Agent,
     addresses: Addresses,
-    kernel: UnboundedReceiver<address::Event>,
+    kernel: UnboundedReceiver<(usize, address::Event)>,
     sockets: Option<Sockets>,
     reopen_at: Option<tokio::time::Instant>,
     /// None: not told yet.
     link: Option<Link>,
     source_present: bool,
-    foreign: BTreeSet<Ipv4Addr>,
+    foreign: BTreeSet<IpAddr>,
     /// People who wait for a drain to end.
     draining: Vec<oneshot::Sender<Result<String, String>>>,
     /// Errors that were said and have not ended since.
@@ -128,11 +131,12 @@ impl<'a> Runner<'a> {
             vips: place.vips.clone(),
             lease,
             adopt: config.adopt,
-            source: Some(place.source),
+            source: Some(place.source.into()),
         };
         let sockets = Sockets::open(&place)?;
         let (events, kernel) = unbounded_channel();
-        let addresses = Addresses::start(settings, events)?;
+        let addresses = Addresses::start(events)?;
+        addresses.serve(ROUTER, settings);
         let now = alarm::now();
         let mut agent = Agent::new(
             core::Settings {
@@ -208,7 +212,7 @@ impl<'a> Runner<'a> {
                 },
                 rung = alarm.rung() => rung.context("cannot wait for the timer")?,
                 event = self.kernel.recv() => match event {
-                    Some(event) => self.kernel_event(event),
+                    Some((_, event)) => self.kernel_event(event),
                     None => bail!("the thread of the address died"),
                 },
                 report = self.outside.reports.recv() => match report {
@@ -220,7 +224,7 @@ impl<'a> Runner<'a> {
                 },
                 () = signals.end() => self.agent.handle_shutdown(alarm::now()),
                 claim = heard(self.sockets.as_ref()) => match claim {
-                    Ok(claim) => self.agent.handle_arp(alarm::now(), claim.address.into(), claim.mac),
+                    Ok(claim) => self.agent.handle_arp(alarm::now(), claim.address, claim.mac),
                     Err(error) => self.lose_sockets(&error),
                 },
                 update = self.outside.updates.recv() => match update {
@@ -228,7 +232,7 @@ impl<'a> Runner<'a> {
                     None => bail!("the metadata is not watched any more"),
                 },
                 Some(gateway) = self.outside.gateways.recv() => {
-                    self.agent.handle_gateway(alarm::now(), gateway.map(IpAddr::V4));
+                    self.agent.handle_gateway(alarm::now(), gateway);
                 }
                 Some(request) = self.outside.orders.recv() => self.obey(request),
                 () = wait_until(self.reopen_at) => self.reopen(),
@@ -414,9 +418,9 @@ impl<'a> Runner<'a> {
             let no_limit = Time::MAX;
             match command {
                 Command::Advertise { priority, to } => self.advertise(priority, &to),
-                Command::Add { not_after } => self.addresses.add(not_after.unwrap_or(no_limit)),
-                Command::Renew { not_after } => self.addresses.renew(not_after.unwrap_or(no_limit)),
-                Command::Remove => self.addresses.remove(),
+                Command::Add { not_after } => self.addresses.add(ROUTER, not_after.unwrap_or(no_limit)),
+                Command::Renew { not_after } => self.addresses.renew(ROUTER, not_after.unwrap_or(no_limit)),
+                Command::Remove => self.addresses.remove(ROUTER),
                 Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
                 Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
                 Command::Ask(targets) => self.ask(&targets),
@@ -447,9 +451,7 @@ impl<'a> Runner<'a> {
         let Some(sockets) = &self.sockets else { return };
         for target in targets {
             // No answer to a question that could not be asked: that is what the question is about.
-            if let IpAddr::V4(target) = *target
-                && let Err(error) = sockets.announcer.ask(self.place.source, target)
-            {
+            if let Err(error) = sockets.announcer.ask(self.place.source.into(), *target) {
                 tracing::debug!("cannot ask {target} by ARP: {error}");
             }
         }
@@ -458,12 +460,12 @@ impl<'a> Runner<'a> {
     fn arp(
         &mut self,
         what: &str,
-        send: impl Fn(&crate::net::announce::Announcer, Ipv4Addr) -> std::io::Result<()>,
+        send: impl Fn(&crate::net::announce::Announcer, IpAddr) -> std::io::Result<()>,
     ) {
         let Some(sockets) = &self.sockets else { return };
         let errors: Vec<String> = (self.config.vips.iter())
             .filter_map(|vip| {
-                let error = send(&sockets.announcer, vip.address).err()?;
+                let error = send(&sockets.announcer, vip.address.into()).err()?;
                 Some(format!("cannot {what} {} by ARP: {error}", vip.address))
             })
             .collect();
@@ -497,7 +499,7 @@ async fn receive(sockets: Option<&Sockets>) -> std::io::Result<crate::net::vrrp:
     }
 }
 
-async fn heard(sockets: Option<&Sockets>) -> std::io::Result<crate::wire::arp::Claim> {
+async fn heard(sockets: Option<&Sockets>) -> std::io::Result<crate::net::announce::Claim> {
     match sockets {
         Some(sockets) => sockets.announcer.heard().await,
         None => std::future::pending().await,

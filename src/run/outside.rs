@@ -8,10 +8,10 @@ use crate::config::{Config, Peers};
 use crate::core::Time;
 use crate::health::{self, Checker, Report};
 use crate::metadata::{self, Local, Update, WatcherSettings};
-use crate::net::{alarm, gateway, interface, neighbour};
+use crate::net::{Family, alarm, gateway, interface, neighbour};
 use crate::status::socket::{self, Request};
 use anyhow::{Context, Result};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -31,7 +31,7 @@ pub struct Outside {
     /// What to check, and how often.
     pub checker: Checker,
     /// The default gateway behind the interface that was named by [`Outside::set_interface`], when it changes.
-    pub gateways: mpsc::Receiver<Option<Ipv4Addr>>,
+    pub gateways: mpsc::Receiver<Option<IpAddr>>,
     surroundings: watch::Sender<Surroundings>,
     /// Orders of people on this host.
     pub orders: mpsc::Receiver<Request>,
@@ -119,7 +119,7 @@ async fn listen(name: String, orders: mpsc::Sender<Request>) {
 }
 
 /// Looks up the default gateway and keeps the peers' neighbour entries fresh.
-async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Sender<Option<Ipv4Addr>>) {
+async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Sender<Option<IpAddr>>) {
     let handle = match rtnetlink::new_connection() {
         Ok((connection, handle, _)) => {
             tokio::spawn(connection);
@@ -131,7 +131,7 @@ async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Se
     while !gateways.is_closed() {
         let Surroundings { interface, peers } = seen.borrow_and_update().clone();
         if let Some(interface) = interface {
-            if let Ok(found) = gateway::find(&handle, &interface).await
+            if let Ok(found) = gateway::find(&handle, &interface, Family::V4).await
                 && last != Some(found)
             {
                 last = Some(found);
@@ -165,7 +165,7 @@ fn watcher_settings(config: &Config) -> Option<WatcherSettings> {
 /// What this machine knows of itself.
 pub fn local() -> Local {
     let addresses = interface::local_addresses().unwrap_or_default();
-    Local { addresses: addresses.into_iter().map(IpAddr::V4).collect(), hostname: hostname() }
+    Local { addresses, hostname: hostname() }
 }
 
 /// The host name, as the kernel has it.

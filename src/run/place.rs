@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Peers};
 use crate::metadata::Me;
-use crate::net::interface::{self, NotChosen};
+use crate::net::interface::{self, Interface, NotChosen};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What was derived.
@@ -15,7 +15,7 @@ pub struct Place {
     /// Address the adverts come from.
     pub source: Ipv4Addr,
     /// The addresses and the prefix lengths they are installed with.
-    pub vips: Vec<(Ipv4Addr, u8)>,
+    pub vips: Vec<(IpAddr, u8)>,
 }
 
 /// Why nothing was derived.
@@ -41,20 +41,17 @@ impl NoPlace {
 /// See [`NoPlace`].
 pub fn find(config: &Config, me: Option<&Me>) -> Result<Place, NoPlace> {
     let interfaces = interface::list().map_err(|e| NoPlace::Wait(format!("cannot list interfaces: {e}")))?;
-    let vips: Vec<Ipv4Addr> = config.vips.iter().map(|vip| vip.address).collect();
+    let vips: Vec<IpAddr> = config.vips.iter().map(|vip| vip.address.into()).collect();
     // An address of the virtual router that is here for the moment is nobody's source.
-    let local: Vec<Ipv4Addr> = interfaces
-        .iter()
-        .flat_map(|interface| interface.addresses.iter().map(|net| net.addr()))
-        .filter(|address| !vips.contains(address))
-        .collect();
+    let local: Vec<IpAddr> =
+        interfaces.iter().flat_map(Interface::usable).filter(|address| !vips.contains(address)).collect();
     let source = source(config, me, &local)?;
     let setting = me.and_then(|me| me.interface_label.as_deref()).or(config.interface.as_deref());
-    let chosen = interface::choose(&vips, setting, Some(source), &interfaces).map_err(|why| match why {
+    let chosen = interface::choose(&vips, setting, Some(source.into()), &interfaces).map_err(|why| match why {
         NotChosen::Missing(text) | NotChosen::Nowhere(text) => NoPlace::Wait(text),
         NotChosen::Ambiguous(text) => NoPlace::Wrong(text),
     })?;
-    let written: Vec<_> = config.vips.iter().map(|vip| (vip.address, vip.prefix)).collect();
+    let written: Vec<_> = config.vips.iter().map(|vip| (vip.address.into(), vip.prefix)).collect();
     let there = interfaces.iter().find(|interface| interface.name == chosen.interface);
     Ok(Place {
         vips: interface::prefixes(&written, there),
@@ -64,7 +61,7 @@ pub fn find(config: &Config, me: Option<&Me>) -> Result<Place, NoPlace> {
     })
 }
 
-fn source(config: &Config, me: Option<&Me>, local: &[Ipv4Addr]) -> Result<Ipv4Addr, NoPlace> {
+fn source(config: &Config, me: Option<&Me>, local: &[IpAddr]) -> Result<Ipv4Addr, NoPlace> {
     let named = me.and_then(|me| me.source_label).or(config.source).or(me.map(|me| me.address));
     let source = match (named, &config.peers) {
         (Some(IpAddr::V4(source)), _) => source,
@@ -74,19 +71,16 @@ fn source(config: &Config, me: Option<&Me>, local: &[Ipv4Addr]) -> Result<Ipv4Ad
             )));
         }
         (None, Peers::List(peers)) => {
-            let peers: Vec<Ipv4Addr> = peers
-                .iter()
-                .filter_map(|peer| match peer {
-                    IpAddr::V4(peer) => Some(*peer),
-                    IpAddr::V6(_) => None,
-                })
-                .collect();
-            interface::source_for(&peers, local)
-                .map_err(|error| NoPlace::Wait(format!("no route to the first peer: {error}")))?
+            let peers: Vec<IpAddr> = peers.iter().copied().filter(IpAddr::is_ipv4).collect();
+            match interface::source_for(&peers, local, None) {
+                Ok(IpAddr::V4(source)) => source,
+                Ok(IpAddr::V6(source)) => return Err(NoPlace::Wrong(format!("unexpected source {source}"))),
+                Err(error) => return Err(NoPlace::Wait(format!("no route to the first peer: {error}"))),
+            }
         }
         (None, Peers::Rancher) => return Err(NoPlace::Wait("the metadata did not answer yet".to_owned())),
     };
-    if local.contains(&source) {
+    if local.contains(&source.into()) {
         Ok(source)
     } else {
         Err(NoPlace::Wait(format!("the source address {source} is not on this host")))

@@ -4,7 +4,7 @@ use super::place::Place;
 use crate::config::{Checksum, Config};
 use crate::core::Heard;
 use crate::core::advert::Advert;
-use crate::core::auth::Proof;
+use crate::net::Family;
 use crate::net::announce::Announcer;
 use crate::net::vrrp::{Received, Receiver, Sender};
 use crate::wire::advert::{ChecksumForm, GROUP, decode, encode};
@@ -27,8 +27,8 @@ impl Sockets {
     /// A capability, the interface or the source address is missing.
     pub fn open(place: &Place) -> Result<Sockets> {
         Ok(Sockets {
-            sender: Sender::open(&place.interface, place.source)?,
-            receiver: Receiver::open(&place.interface)?,
+            sender: Sender::open(&place.interface, place.source.into())?,
+            receiver: Receiver::open(&place.interface, Family::V4)?,
             announcer: Announcer::open(&place.interface)?,
         })
     }
@@ -42,25 +42,20 @@ impl Sockets {
             interval: config.interval,
             addresses: config.vips.iter().map(|vip| vip.address.into()).collect(),
         };
-        let form = form(config.checksum);
+        let form = match config.checksum {
+            Checksum::PseudoHeader => ChecksumForm::PseudoHeader,
+            Checksum::Message => ChecksumForm::Message,
+        };
         let mut errors = Vec::new();
         for peer in to {
             // The virtual router is IPv4: a member that is known by an IPv6 address cannot be told.
             let IpAddr::V4(peer) = *peer else { continue };
             let message = encode(&advert, form, source, peer, None);
-            if let Err(error) = self.sender.send(&message, peer) {
+            if let Err(error) = self.sender.send(&message, peer.into()) {
                 errors.push(format!("an advert to {peer} could not be sent: {error}"));
             }
         }
         errors
-    }
-}
-
-/// The form of checksum that is sent.
-pub fn form(setting: Checksum) -> ChecksumForm {
-    match setting {
-        Checksum::PseudoHeader => ChecksumForm::PseudoHeader,
-        Checksum::Message => ChecksumForm::Message,
     }
 }
 
@@ -81,16 +76,15 @@ pub enum Meaning {
 
 /// Reads a datagram.
 pub fn understand(received: &Received, source: Ipv4Addr, vrid: u8) -> Meaning {
-    if received.destination != source && received.destination != GROUP {
+    let (IpAddr::V4(sender), IpAddr::V4(destination)) = (received.source, received.destination) else {
+        return Meaning::Nothing;
+    };
+    if destination != source && destination != GROUP {
         return Meaning::Nothing;
     }
-    let from = IpAddr::V4(received.source);
-    match decode(&received.payload, received.source, received.destination) {
-        Ok(decoded) => {
-            let checksum = decoded.checksum;
-            let proof = Proof::default();
-            Meaning::Advert(Heard { from, ttl: received.ttl, advert: decoded.advert, checksum, proof })
-        }
+    let from = received.source;
+    match decode(&received.payload, sender, destination) {
+        Ok(decoded) => Meaning::Advert(Heard { from, ttl: received.ttl, advert: decoded.advert }),
         Err(malformed) if malformed.vrid == Some(vrid) => {
             Meaning::Rejected { from, why: malformed.to_string() }
         }
