@@ -12,7 +12,7 @@ pub mod realtime;
 pub mod report;
 mod sockets;
 
-use crate::config::{Config, Lease, Loaded, Target};
+use crate::config::{Auth, Config, Lease, Loaded, Router, Target, Transport};
 use crate::core::command::Command;
 use crate::core::event::Event;
 use crate::core::{self, Agent, Force, Kernel, Time, timing};
@@ -62,15 +62,38 @@ impl std::error::Error for Misconfigured {}
 pub fn run(loaded: &Loaded) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
+        let (config, router) = (&loaded.config, wired(&loaded.config)?);
         let mut signals = Signals::new()?;
-        let mut outside = outside::start(&loaded.config).await?;
-        match prepare(&loaded.config, &mut outside, &mut signals).await? {
-            Some(start) => Runner::new(&loaded.config, outside, start)?.run(signals).await,
+        let mut outside = outside::start(config, router).await?;
+        match prepare(router, &mut outside, &mut signals).await? {
+            Some(start) => Runner::new(config, router, outside, start)?.run(signals).await,
             None => Ok(()),
         }
     });
     runtime.shutdown_background();
     result
+}
+
+/// The virtual router, if it is the only one and needs nothing that is not wired yet.
+fn wired(config: &Config) -> Result<&Router, Misconfigured> {
+    let wanted = match config.routers.as_slice() {
+        [router] if router.vips.iter().any(|vip| vip.address.is_ipv6()) => "IPv6",
+        [router] if router.transport == Transport::Multicast => "OUTRIDER_TRANSPORT=multicast",
+        [router] if router.auth != Auth::None => "authentication",
+        [router] => return Ok(router),
+        _ => "more than one virtual router",
+    };
+    Err(Misconfigured(format!(
+        "{wanted} is not wired yet: the settings are right, this version cannot run them"
+    )))
+}
+
+/// The IPv4 addresses of a router, as they were written.
+fn ipv4(router: &Router) -> impl Iterator<Item = (Ipv4Addr, Option<u8>)> {
+    router.vips.iter().filter_map(|vip| match vip.address {
+        IpAddr::V4(address) => Some((address, vip.prefix)),
+        IpAddr::V6(_) => None,
+    })
 }
 
 struct Signals {
@@ -97,7 +120,7 @@ impl Signals {
 
 /// The running agent.
 struct Runner<'a> {
-    config: &'a Config,
+    router: &'a Router,
     outside: Outside,
     place: Place,
     agent: Agent,
@@ -118,16 +141,16 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(config: &'a Config, outside: Outside, start: Start) -> Result<Runner<'a>> {
+    fn new(config: &Config, router: &'a Router, outside: Outside, start: Start) -> Result<Runner<'a>> {
         let Start { place, lock, members, read_at, unreachable, snapshot } = start;
         // The same on every host, whatever its priority: the taker must know how long the former holder's is.
-        let longest = timing::master_down(config.version, 1, config.interval);
-        let lease = (config.lease == Lease::Auto).then(|| timing::lease_seconds(longest));
+        let longest = timing::master_down(router.version, 1, router.interval);
+        let lease = (router.lease == Lease::Auto).then(|| timing::lease_seconds(longest));
         let settings = address::Settings {
             interface: place.interface.clone(),
             vips: place.vips.clone(),
             lease,
-            adopt: config.adopt,
+            adopt: router.adopt,
             source: Some(place.source),
         };
         let sockets = Sockets::open(&place)?;
@@ -136,21 +159,21 @@ impl<'a> Runner<'a> {
         let now = alarm::now();
         let mut agent = Agent::new(
             core::Settings {
-                vrid: config.vrid,
-                version: config.version,
+                vrid: router.vrid,
+                version: router.version,
                 source: place.source.into(),
-                addresses: config.vips.iter().map(|vip| vip.address.into()).collect(),
-                interval: config.interval,
-                priority: config.priority,
-                preempt: config.preempt,
-                preempt_delay: config.preempt_delay,
+                addresses: router.advertised(),
+                interval: router.interval,
+                priority: router.priority,
+                preempt: router.preempt,
+                preempt_delay: router.preempt_delay,
                 lease: lease.map(|seconds| Duration::from_secs(seconds.into())),
-                handover_limit: config.handover_limit,
-                announcements: config.announcements,
-                min_ttl: config.min_ttl,
-                rise: config.checks.rise,
-                fall: config.checks.fall,
-                guards: config.guards.clone(),
+                handover_limit: router.handover_limit,
+                announcements: router.announcements,
+                min_ttl: router.min_ttl,
+                rise: router.checks.rise,
+                fall: router.checks.fall,
+                guards: router.guards.clone(),
             },
             now,
         );
@@ -158,7 +181,7 @@ impl<'a> Runner<'a> {
         let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
         info!(
             "{name}: virtual router {} ({}) on {} ({}), adverts from {}",
-            config.vrid,
+            router.vrid,
             vips.join(", "),
             place.interface,
             place.because,
@@ -169,7 +192,7 @@ impl<'a> Runner<'a> {
             agent.handle_unreachable(now);
         }
         let mut runner = Runner {
-            config,
+            router,
             outside,
             place,
             agent,
@@ -248,7 +271,7 @@ impl<'a> Runner<'a> {
 
     fn hear(&mut self, received: &crate::net::vrrp::Received) {
         let now = alarm::now();
-        match understand(received, self.place.source, self.config.vrid) {
+        match understand(received, self.place.source, self.router.vrid) {
             Meaning::Advert(heard) => self.agent.handle_advert(now, &heard),
             Meaning::Rejected { from, why } => self.agent.handle_rejected(now, from, &why),
             Meaning::Nothing => {}
@@ -301,7 +324,7 @@ impl<'a> Runner<'a> {
 
     fn set_targets(&mut self, snapshot: Option<&Snapshot>) {
         let now = alarm::now();
-        match targets(self.config, snapshot) {
+        match targets(self.router, snapshot) {
             Ok(targets) => {
                 let names: Vec<String> = targets.iter().map(Target::to_string).collect();
                 self.agent.handle_checks(now, Ok(&names));
@@ -371,7 +394,7 @@ impl<'a> Runner<'a> {
         let interface = &self.place.interface;
         if link.index.is_none() {
             Err(format!("the interface {interface} is gone"))
-        } else if !link.up && self.config.track_link {
+        } else if !link.up && self.router.track_link {
             Err(format!("the link of {interface} is down"))
         } else if !self.source_present {
             Err(format!("the source address {} is not on this host", self.place.source))
@@ -430,7 +453,7 @@ impl<'a> Runner<'a> {
 
     fn advertise(&mut self, priority: u8, to: &[IpAddr]) {
         let Some(sockets) = &self.sockets else { return };
-        let errors = sockets.advertise(self.config, self.place.source, priority, to);
+        let errors = sockets.advertise(self.router, self.place.source, priority, to);
         let sent = match errors.first() {
             Some(error) if errors.len() >= to.len() => Err(error.clone()),
             _ => Ok(()),
@@ -457,10 +480,10 @@ impl<'a> Runner<'a> {
         send: impl Fn(&crate::net::announce::Announcer, Ipv4Addr) -> std::io::Result<()>,
     ) {
         let Some(sockets) = &self.sockets else { return };
-        let errors: Vec<String> = (self.config.vips.iter())
-            .filter_map(|vip| {
-                let error = send(&sockets.announcer, vip.address).err()?;
-                Some(format!("cannot {what} {} by ARP: {error}", vip.address))
+        let errors: Vec<String> = ipv4(self.router)
+            .filter_map(|(vip, _)| {
+                let error = send(&sockets.announcer, vip).err()?;
+                Some(format!("cannot {what} {vip} by ARP: {error}"))
             })
             .collect();
         errors.into_iter().for_each(|error| self.say(error));
@@ -474,7 +497,7 @@ impl<'a> Runner<'a> {
     }
 
     fn tell(&self, event: &Event) {
-        let vips: Vec<String> = self.config.vips.iter().map(|vip| vip.address.to_string()).collect();
+        let vips: Vec<String> = self.router.vips.iter().map(|vip| vip.address.to_string()).collect();
         let vips = vips.join(", ");
         match event {
             Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),

@@ -4,7 +4,7 @@
 //! for either.
 
 use super::realtime;
-use crate::config::{Config, Peers};
+use crate::config::{CheckSetting, Config, Peers, Router};
 use crate::core::Time;
 use crate::health::{self, Checker, Report};
 use crate::metadata::{self, Local, Update, WatcherSettings};
@@ -65,13 +65,13 @@ impl Outside {
 ///
 /// # Errors
 /// When there is no thread or runtime to be had.
-pub async fn start(config: &Config) -> Result<Outside> {
+pub async fn start(config: &Config, router: &Router) -> Result<Outside> {
     let (updates_in, updates) = mpsc::channel(8);
     let (reports_in, reports) = mpsc::unbounded_channel();
     let (checker_in, checker) = oneshot::channel();
     let nudge = Arc::new(Notify::new());
-    let settings = watcher_settings(config);
-    let checks = config.checks.clone();
+    let settings = watcher_settings(config, router);
+    let checks = router.checks.clone();
     let nudged = nudge.clone();
     let (gateways_in, gateways) = mpsc::channel(1);
     let (surroundings, seen) = watch::channel(Surroundings::default());
@@ -148,12 +148,12 @@ async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Se
     }
 }
 
-fn watcher_settings(config: &Config) -> Option<WatcherSettings> {
-    let (read_services, balancer) = match &config.check {
-        crate::config::CheckSetting::Published(balancer) => (true, balancer.clone()),
-        crate::config::CheckSetting::These(_) => (false, None),
+fn watcher_settings(config: &Config, router: &Router) -> Option<WatcherSettings> {
+    let (read_services, balancer) = match &router.check {
+        CheckSetting::Published(balancer) => (true, balancer.clone()),
+        CheckSetting::These(_) => (false, None),
     };
-    (config.peers == Peers::Rancher).then(|| WatcherSettings {
+    (router.peers == Peers::Rancher).then(|| WatcherSettings {
         base_url: config.metadata_url.as_str().to_owned(),
         settings: metadata::Settings { host_label: config.host_label.clone(), balancer },
         read_services,

@@ -1,6 +1,7 @@
 //! Where this host stands: the interface the address goes to, and the address the adverts come from.
 
-use crate::config::{Config, Peers};
+use super::ipv4;
+use crate::config::{Peers, Router};
 use crate::metadata::Me;
 use crate::net::interface::{self, NotChosen};
 use std::net::{IpAddr, Ipv4Addr};
@@ -39,22 +40,22 @@ impl NoPlace {
 ///
 /// # Errors
 /// See [`NoPlace`].
-pub fn find(config: &Config, me: Option<&Me>) -> Result<Place, NoPlace> {
+pub fn find(router: &Router, me: Option<&Me>) -> Result<Place, NoPlace> {
     let interfaces = interface::list().map_err(|e| NoPlace::Wait(format!("cannot list interfaces: {e}")))?;
-    let vips: Vec<Ipv4Addr> = config.vips.iter().map(|vip| vip.address).collect();
+    let vips: Vec<Ipv4Addr> = ipv4(router).map(|(address, _)| address).collect();
     // An address of the virtual router that is here for the moment is nobody's source.
     let local: Vec<Ipv4Addr> = interfaces
         .iter()
         .flat_map(|interface| interface.addresses.iter().map(|net| net.addr()))
         .filter(|address| !vips.contains(address))
         .collect();
-    let source = source(config, me, &local)?;
-    let setting = me.and_then(|me| me.interface_label.as_deref()).or(config.interface.as_deref());
+    let source = source(router, me, &local)?;
+    let setting = me.and_then(|me| me.interface_label.as_deref()).or(router.interface.as_deref());
     let chosen = interface::choose(&vips, setting, Some(source), &interfaces).map_err(|why| match why {
         NotChosen::Missing(text) | NotChosen::Nowhere(text) => NoPlace::Wait(text),
         NotChosen::Ambiguous(text) => NoPlace::Wrong(text),
     })?;
-    let written: Vec<_> = config.vips.iter().map(|vip| (vip.address, vip.prefix)).collect();
+    let written: Vec<_> = ipv4(router).collect();
     let there = interfaces.iter().find(|interface| interface.name == chosen.interface);
     Ok(Place {
         vips: interface::prefixes(&written, there),
@@ -64,9 +65,9 @@ pub fn find(config: &Config, me: Option<&Me>) -> Result<Place, NoPlace> {
     })
 }
 
-fn source(config: &Config, me: Option<&Me>, local: &[Ipv4Addr]) -> Result<Ipv4Addr, NoPlace> {
-    let named = me.and_then(|me| me.source_label).or(config.source).or(me.map(|me| me.address));
-    let source = match (named, &config.peers) {
+fn source(router: &Router, me: Option<&Me>, local: &[Ipv4Addr]) -> Result<Ipv4Addr, NoPlace> {
+    let named = me.and_then(|me| me.source_label).or(router.source).or(me.map(|me| me.address));
+    let source = match (named, &router.peers) {
         (Some(IpAddr::V4(source)), _) => source,
         (Some(IpAddr::V6(source)), _) => {
             return Err(NoPlace::Wrong(format!(
@@ -84,6 +85,7 @@ fn source(config: &Config, me: Option<&Me>, local: &[Ipv4Addr]) -> Result<Ipv4Ad
             interface::source_for(&peers, local)
                 .map_err(|error| NoPlace::Wait(format!("no route to the first peer: {error}")))?
         }
+        (None, Peers::None) => return Err(NoPlace::Wrong("without peers, set OUTRIDER_SOURCE".to_owned())),
         (None, Peers::Rancher) => return Err(NoPlace::Wait("the metadata did not answer yet".to_owned())),
     };
     if local.contains(&source) {

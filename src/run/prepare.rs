@@ -2,7 +2,7 @@
 
 use super::place::{self, NoPlace, Place};
 use super::{Misconfigured, RETRY, Signals, outside};
-use crate::config::{CheckSetting, Config, Peers, Target};
+use crate::config::{CheckSetting, Peers, Router, Target};
 use crate::core::Time;
 use crate::core::members::Membership;
 use crate::metadata::{self, Snapshot, Update};
@@ -24,7 +24,7 @@ pub(super) struct Start {
 /// Waits, without a claim, for what may yet come: the metadata, an interface, an address, the lock. Says once
 /// what it is waiting for. None: the process is to end.
 pub(super) async fn prepare(
-    config: &Config,
+    router: &Router,
     outside: &mut Outside,
     signals: &mut Signals,
 ) -> Result<Option<Start>> {
@@ -38,15 +38,16 @@ pub(super) async fn prepare(
     let mut latest: Option<(Snapshot, Option<Time>)> = None;
     let mut unreachable = false;
     loop {
-        let known = latest.is_some() || config.peers != Peers::Rancher;
+        let known = latest.is_some() || router.peers != Peers::Rancher;
         if known {
-            match place::find(config, latest.as_ref().map(|(snapshot, _)| &snapshot.me)) {
-                Ok(place) => match Lock::acquire(&place.interface, "4", config.vrid)? {
+            match place::find(router, latest.as_ref().map(|(snapshot, _)| &snapshot.me)) {
+                Ok(place) => match Lock::acquire(&place.interface, "4", router.vrid)? {
                     Some(lock) => {
                         let (snapshot, read_at) = latest.unzip();
-                        let members = match (&snapshot, &config.peers) {
+                        let members = match (&snapshot, &router.peers) {
                             (Some(snapshot), _) => snapshot.membership.clone(),
                             (None, Peers::List(peers)) => metadata::from_list(peers, place.source.into()),
+                            (None, Peers::None) => metadata::from_list(&[], place.source.into()),
                             (None, Peers::Rancher) => bail!("there is no membership"),
                         };
                         let read_at = read_at.map(|at| at.unwrap_or(outside::AGES_AGO));
@@ -54,7 +55,7 @@ pub(super) async fn prepare(
                     }
                     None => wait_for(&format!(
                         "another agent on this host serves virtual router {} on {}",
-                        config.vrid, place.interface
+                        router.vrid, place.interface
                     )),
                 },
                 Err(NoPlace::Wait(why)) => wait_for(&why),
@@ -83,8 +84,8 @@ pub(super) async fn prepare(
 }
 
 /// What is to be checked, or why that is not known.
-pub(super) fn targets(config: &Config, snapshot: Option<&Snapshot>) -> Result<Vec<Target>, String> {
-    match (&config.check, snapshot) {
+pub(super) fn targets(router: &Router, snapshot: Option<&Snapshot>) -> Result<Vec<Target>, String> {
+    match (&router.check, snapshot) {
         (CheckSetting::These(targets), _) => Ok(targets.clone()),
         (CheckSetting::Published(_), None) => Err("the metadata did not answer yet".to_owned()),
         (CheckSetting::Published(wanted), Some(snapshot)) if snapshot.ports.is_empty() => Err(match wanted {

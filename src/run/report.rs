@@ -1,9 +1,9 @@
 //! `check-config`: the settings in force, where each came from, and what was derived.
 
-use super::outside;
 use super::place::{self, NoPlace};
 use super::prepare::targets;
-use crate::config::{self, CheckSetting, Loaded, Peers};
+use super::{outside, wired};
+use crate::config::{self, CheckSetting, Loaded, Peers, Router, Section};
 use crate::core::members::{self, Membership, Standing};
 use crate::metadata::{self, Snapshot, Update};
 use anyhow::Result;
@@ -33,12 +33,20 @@ pub fn check_config(loaded: &Loaded) -> Result<Report> {
 
 async fn report(loaded: &Loaded) -> Result<Report> {
     let config = &loaded.config;
-    let mut derived: Vec<(&str, String, &str)> = Vec::new();
-    let snapshot = match config.peers {
-        Peers::Rancher => first_answer(loaded).await?,
-        Peers::List(_) => Err(String::new()),
+    let settings: Vec<String> = config::describe(loaded).iter().map(Section::to_string).collect();
+    let settings = settings.join("\n");
+    let router = match wired(config) {
+        Ok(router) => router,
+        Err(why) => {
+            return Ok(Report { text: format!("{settings}\nDerived: nothing; {why}\n"), wrong: true });
+        }
     };
-    let place = place::find(config, snapshot.as_ref().ok().map(|snapshot| &snapshot.me));
+    let mut derived: Vec<(&str, String, &str)> = Vec::new();
+    let snapshot = match router.peers {
+        Peers::Rancher => first_answer(loaded, router).await?,
+        Peers::List(_) | Peers::None => Err(String::new()),
+    };
+    let place = place::find(router, snapshot.as_ref().ok().map(|snapshot| &snapshot.me));
     let mut wrong = false;
     match &place {
         Ok(place) => {
@@ -55,18 +63,19 @@ async fn report(loaded: &Loaded) -> Result<Report> {
     }
     let router_id = config.router_id.clone().unwrap_or_else(outside::hostname);
     derived.push(("router id", router_id, if config.router_id.is_some() { "set" } else { "host name" }));
-    derived.push(("VRID", config.vrid.to_string(), ""));
-    let membership = match (&config.peers, &snapshot, &place) {
+    derived.push(("VRID", router.vrid.to_string(), ""));
+    let membership = match (&router.peers, &snapshot, &place) {
         (Peers::List(peers), _, Ok(place)) => Ok(metadata::from_list(peers, place.source.into())),
-        (Peers::List(_), _, Err(why)) => Err(why.text().to_owned()),
+        (Peers::None, _, Ok(place)) => Ok(metadata::from_list(&[], place.source.into())),
+        (Peers::List(_) | Peers::None, _, Err(why)) => Err(why.text().to_owned()),
         (Peers::Rancher, Ok(snapshot), _) => Ok(snapshot.membership.clone()),
         (Peers::Rancher, Err(why), _) => Err(why.clone()),
     };
     match &membership {
-        Ok(membership) => describe_members(config.vrid, config.priority, membership, &mut derived),
+        Ok(membership) => describe_members(router.vrid, router.priority, membership, &mut derived),
         Err(why) => derived.push(("members", format!("unknown: {why}"), "metadata")),
     }
-    match (targets(config, snapshot.as_ref().ok()), &config.check) {
+    match (targets(router, snapshot.as_ref().ok()), &router.check) {
         (Ok(targets), _) if targets.is_empty() => derived.push(("checks", "none".to_owned(), "set")),
         (Ok(targets), setting) => {
             let origin = if matches!(setting, CheckSetting::Published(_)) { "metadata" } else { "settings" };
@@ -74,7 +83,7 @@ async fn report(loaded: &Loaded) -> Result<Report> {
         }
         (Err(why), _) => derived.push(("checks", format!("unknown: {why}"), "metadata")),
     }
-    let text = format!("{}\nDerived:\n{}", config::table(&config::describe(loaded)), config::table(&derived));
+    let text = format!("{settings}\nDerived:\n{}", config::table(&derived));
     Ok(Report { text, wrong })
 }
 
@@ -106,8 +115,8 @@ fn describe_members(
 }
 
 /// The first answer of the metadata service, or why there is none.
-async fn first_answer(loaded: &Loaded) -> Result<Result<Snapshot, String>> {
-    let mut outside = outside::start(&loaded.config).await?;
+async fn first_answer(loaded: &Loaded, router: &Router) -> Result<Result<Snapshot, String>> {
+    let mut outside = outside::start(&loaded.config, router).await?;
     let answer = tokio::time::timeout(PATIENCE, async {
         match outside.updates.recv().await {
             Some(Update::Snapshot { snapshot, .. }) => Ok(*snapshot),

@@ -1,7 +1,7 @@
 //! The sockets of one virtual router on one interface, and what goes through them.
 
 use super::place::Place;
-use crate::config::{Checksum, Config};
+use crate::config::{Checksum, Router};
 use crate::core::Heard;
 use crate::core::advert::Advert;
 use crate::net::announce::Announcer;
@@ -33,15 +33,15 @@ impl Sockets {
     }
 
     /// Sends an advert to each receiver; tells the errors.
-    pub fn advertise(&self, config: &Config, source: Ipv4Addr, priority: u8, to: &[IpAddr]) -> Vec<String> {
+    pub fn advertise(&self, router: &Router, source: Ipv4Addr, priority: u8, to: &[IpAddr]) -> Vec<String> {
         let advert = Advert {
-            version: config.version,
-            vrid: config.vrid,
+            version: router.version,
+            vrid: router.vrid,
             priority,
-            interval: config.interval,
-            addresses: config.vips.iter().map(|vip| vip.address.into()).collect(),
+            interval: router.interval,
+            addresses: router.advertised(),
         };
-        let form = match config.checksum {
+        let form = match router.checksum {
             Checksum::PseudoHeader => ChecksumForm::PseudoHeader,
             Checksum::Message => ChecksumForm::Message,
         };
