@@ -2,8 +2,9 @@
 
 use super::{GROUP, address, bytes, resum, resum6};
 use outrider::core::advert::{Advert, Version};
+use outrider::core::auth::{Stamp, Verdict};
 use outrider::wire::advert::{Auth, ChecksumForm, Decoded, Fault, Malformed, decode, encode};
-use outrider::wire::auth::{InvalidKey, Key, Stamp, TRAILER, Trailer, Verdict, sign, verify};
+use outrider::wire::auth::{InvalidKey, Key, TRAILER, Trailer, sign, verify};
 use proptest::prelude::*;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -301,19 +302,19 @@ proptest! {
         prop_assert_eq!(u64::from(Stamp::from(a)), a);
         prop_assert_eq!(Stamp::from(a).cmp(&Stamp::from(b)), a.cmp(&b));
         let tick = Stamp { counter: 0, ..Stamp::from(a) };
-        prop_assert_eq!(Stamp::at(tick.clock()), tick);
+        prop_assert_eq!(at(tick.time()), tick);
         let clock = Duration::new(seconds.into(), nanos);
-        let read = Stamp::at(clock).clock();
+        let read = at(clock).time();
         prop_assert!(read <= clock + Duration::from_nanos(1) && clock - read.min(clock) < Duration::from_micros(16));
     }
 
     #[test]
     fn a_sequence_of_stamps_grows(clocks in proptest::collection::vec((0..100u64, 0..1_000_000_000u32), 1..100)) {
-        let mut last = Stamp::at(Duration::from_secs(50));
+        let mut last = at(Duration::from_secs(50));
         for (seconds, nanos) in clocks {
-            let now = Stamp::at(Duration::new(seconds, nanos));
-            let next = now.next_after(last);
-            prop_assert!(next > last && next >= now);
+            let now = Duration::new(seconds, nanos);
+            let next = Stamp::next(now, Some(last));
+            prop_assert!(next > last && next >= at(now));
             last = next;
         }
     }
