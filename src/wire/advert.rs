@@ -85,11 +85,8 @@ pub fn decode(payload: &[u8], source: IpAddr, destination: IpAddr) -> Result<Dec
     }
     let addresses_length = usize::from(header.get_count()) * address_length(source);
     let expected = HEADER + addresses_length + auth_length;
-    if version == Version::V2
-        && payload.len() == CARP_LENGTH
-        && payload.len() != expected
-        && header.get_count() == CARP_COUNT
-    {
+    // Seven addresses would take more bytes.
+    if version == Version::V2 && payload.len() == CARP_LENGTH && header.get_count() == CARP_COUNT {
         return Err(unreadable(Fault::Carp));
     }
     let vrid = header.get_vrid();

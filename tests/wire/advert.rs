@@ -162,6 +162,10 @@ fn five_addresses_are_as_long_as_carp_and_are_no_carp() {
     let message = encode(&advert, ChecksumForm::Message, SOURCE, PEER, None);
     assert_eq!(message.len(), 36);
     assert_eq!(decode(&message, SOURCE, PEER).unwrap().advert, advert);
+    let mut miscounted = message;
+    miscounted[3] = 4;
+    resum(&mut miscounted);
+    assert_eq!(fault(&miscounted), Fault::Length { expected: 32, got: 36 });
 }
 
 #[test]
