@@ -30,7 +30,6 @@ use outside::Outside;
 use pending::{Found, Pending};
 use router::{VirtualRouter, membership};
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
