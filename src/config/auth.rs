@@ -87,7 +87,9 @@ pub(super) fn keys(text: &str) -> Result<Vec<AuthKey>, Vec<Wrong>> {
     for (index, item) in items.enumerate() {
         match key(item, index + 1) {
             Ok(key) if keys.iter().any(|other| other.id == key.id) => {
-                wrong.push(Wrong::from(format!("has two keys with the id {}", key.id)).remedy("number them"));
+                wrong.push(
+                    Wrong::from(format!("has two keys with the id {}", key.id)).remedy("give each its own"),
+                );
             }
             Ok(key) => keys.push(key),
             Err(what) => wrong.push(Wrong::from(what)),

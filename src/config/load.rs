@@ -171,7 +171,10 @@ fn between(readers: &mut [Reader], drafts: &[Draft], labels: &[String]) {
         if let (Some(vrid), Some((_, label))) =
             (draft.vrid, earlier().find(|(other, _)| collide(other, draft)))
         {
-            let set = "set OUTRIDER_VRID for each, for example to 10; 11";
+            let set = match reader.is_table() {
+                true => "set vrid in each table",
+                false => "set OUTRIDER_VRID for each, for example to 10; 11",
+            };
             if reader.is_set("OUTRIDER_VRID") {
                 let twice = Wrong::from(format!("is the virtual router id of {label}, too"));
                 reader.fault("OUTRIDER_VRID", &vrid.to_string(), twice.remedy(set));

@@ -84,6 +84,11 @@ impl Reader {
         }
     }
 
+    /// Whether a `[[router]]` table is read.
+    pub fn is_table(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Notes a fault of a variable: its place, the text in quotes, what is wrong and what to write.
     pub fn fault(&mut self, name: &'static str, text: &str, wrong: Wrong) {
         match variables::find(name) {

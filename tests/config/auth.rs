@@ -123,7 +123,7 @@ fn messages() {
             "OUTRIDER_AUTH_KEYS has 65 bytes in key 1, not 32 to 64; {FORM}"
         )]),
         (vec![("OUTRIDER_AUTH_KEYS", &both)], vec![
-            "OUTRIDER_AUTH_KEYS has two keys with the id 1; number them".to_owned(),
+            "OUTRIDER_AUTH_KEYS has two keys with the id 1; give each its own".to_owned(),
         ]),
         (vec![("OUTRIDER_AUTH_KEYS", &odd)], vec![format!(
             "OUTRIDER_AUTH_KEYS has an odd number of hexadecimal digits in key 1; {FORM}"

@@ -398,7 +398,7 @@ fn faults_of_tables_name_their_place() {
                 "FILE: router 2 (a): vip: \"10.10.10.2\" is an address of router 1 (a), too; leave one out",
                 "FILE: router 2 (a): name is that of router 1 (a), too; give each its own",
                 "FILE: router 2 (a): vip: \"10.10.10.2\" makes 2 the virtual router id, which is that of router 1 \
-                 (a), too; set OUTRIDER_VRID for each, for example to 10; 11",
+                 (a), too; set vrid in each table",
             ],
         ),
         (

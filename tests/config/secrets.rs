@@ -119,4 +119,23 @@ proptest! {
         };
         prop_assert!(!shown.contains("hunter2"), "{:?}: {}", value, shown);
     }
+    #[test]
+    fn no_key_is_shown(
+        before in "[0-9a-f:;,# \n]{0,6}",
+        after in "[0-9a-z:;,#@ \n]{0,80}",
+        name in prop_oneof![Just("OUTRIDER_AUTH_PASS"), Just("OUTRIDER_AUTH_KEYS")],
+        version in prop_oneof![Just("2"), Just("3")],
+        in_file in any::<bool>(),
+    ) {
+        let value = format!("{before}hunter2{after}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "secret", &value);
+        let of_file = format!("{name}_FILE");
+        let variable = if in_file { (of_file.as_str(), path.as_str()) } else { (name, value.as_str()) };
+        let shown = match load_with(&[("OUTRIDER_VRRP_VERSION", version), variable]) {
+            Ok(loaded) => format!("{loaded:?} {:?} {:?}", describe(&loaded), loaded.warnings),
+            Err(faults) => format!("{faults} {faults:?}"),
+        };
+        prop_assert!(!shown.contains("hunter2"), "{:?}: {}", value, shown);
+    }
 }
