@@ -9,7 +9,7 @@
 //! a clock and a memory.
 
 use super::advert;
-use crate::core::auth::{Stamp, Verdict};
+pub use crate::core::auth::{Stamp, Verdict};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
