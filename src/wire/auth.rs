@@ -67,14 +67,14 @@ impl Key {
         };
         let (&version, &vrid) = (message.first().unwrap_or(&0), message.get(1).unwrap_or(&0));
         let (before, rest) = message.split_at_checked(6).unwrap_or((message, &[]));
-        let addresses = rest.get(2..).unwrap_or_default();
+        let after = rest.get(2..).unwrap_or_default();
         self.mac
             .clone()
             .chain_update([family, version >> 4, vrid, 0])
             .chain_update(address)
             .chain_update(before)
             .chain_update([0; 2])
-            .chain_update(addresses)
+            .chain_update(after)
             .chain_update(signed)
             .chain_update([0; CODE])
     }

@@ -169,6 +169,13 @@ fn five_addresses_are_as_long_as_carp_and_are_no_carp() {
 }
 
 #[test]
+fn seven_addresses_are_counted_like_carps_words_and_are_no_carp() {
+    let advert = Advert { addresses: vec![VIP; 7], ..golden_messages()[0].decoded.advert.clone() };
+    let message = encode(&advert, ChecksumForm::Message, SOURCE, PEER, None);
+    assert_eq!(decode(&message, SOURCE, PEER).unwrap().advert, advert);
+}
+
+#[test]
 fn what_no_advert_may_say_is_refused_by_name() {
     let cases: [(usize, u8, Fault, Option<u8>); 7] = [
         (0, 0x11, Fault::Version(1), None),
