@@ -162,8 +162,9 @@ pub fn interpret(
             ports.insert(balancer.clone(), found);
         }
     }
-    let address_of = |host: &&Host| Some((host.uuid.clone()?, agent_ip(host)?));
-    let agent_ips = listed.iter().filter_map(address_of).collect();
+    let takes_part = |host: &&Host| others.iter().any(|member| Some(&member.id) == host.uuid.as_ref());
+    let address_of = |host: &Host| Some((host.uuid.clone()?, agent_ip(host)?));
+    let agent_ips = listed.iter().copied().filter(takes_part).filter_map(address_of).collect();
     Ok((Snapshot { membership: Membership { me: standing, others }, me, agent_ips, ports }, remarks))
 }
 
