@@ -47,10 +47,11 @@ pub fn find(config: &Config, me: Option<&Me>) -> Result<Place, NoPlace> {
         interfaces.iter().flat_map(Interface::usable).filter(|address| !vips.contains(address)).collect();
     let source = source(config, me, &local)?;
     let setting = me.and_then(|me| me.interface_label.as_deref()).or(config.interface.as_deref());
-    let chosen = interface::choose(&vips, setting, Some(source.into()), &interfaces).map_err(|why| match why {
-        NotChosen::Missing(text) | NotChosen::Nowhere(text) => NoPlace::Wait(text),
-        NotChosen::Ambiguous(text) => NoPlace::Wrong(text),
-    })?;
+    let chosen =
+        interface::choose(&vips, setting, Some(source.into()), &interfaces).map_err(|why| match why {
+            NotChosen::Missing(text) | NotChosen::Nowhere(text) => NoPlace::Wait(text),
+            NotChosen::Ambiguous(text) => NoPlace::Wrong(text),
+        })?;
     let written: Vec<_> = config.vips.iter().map(|vip| (vip.address.into(), vip.prefix)).collect();
     let there = interfaces.iter().find(|interface| interface.name == chosen.interface);
     Ok(Place {

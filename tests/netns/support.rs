@@ -11,7 +11,7 @@ use outrider::lab::{Host, Lab, VIP};
 use outrider::net::Family;
 use outrider::net::vrrp::Receiver;
 use outrider::wire::advert::decode;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
