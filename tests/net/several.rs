@@ -45,7 +45,7 @@ impl Fleet {
     }
 
     /// The next events, one of each of these routers, in the order of the numbers.
-    fn from_each(&mut self, routers: impl Iterator<Item = usize>) -> Vec<Event> {
+    fn one_of_each(&mut self, routers: impl Iterator<Item = usize>) -> Vec<Event> {
         let each = routers.map(|expected| {
             let (router, event) = self.next();
             assert_eq!(router, expected, "{event:?}");
@@ -85,7 +85,7 @@ fn many_are_served_at_once_and_each_is_answered_in_order() {
         for number in 0..MANY {
             fleet.addresses.add(number, now() + PATIENCE);
         }
-        for event in fleet.from_each(0..MANY) {
+        for event in fleet.one_of_each(0..MANY) {
             assert!(matches!(event, Event::Added { .. }), "{event:?}");
         }
         assert_eq!(count(), MANY);
@@ -94,14 +94,14 @@ fn many_are_served_at_once_and_each_is_answered_in_order() {
             fleet.addresses.renew(number, Duration::ZERO);
         }
         for number in 0..MANY {
-            let [renewed, late] = fleet.from_each([number, number].into_iter()).try_into().unwrap();
+            let [renewed, late] = fleet.one_of_each([number, number].into_iter()).try_into().unwrap();
             assert!(matches!(renewed, Event::Renewed { .. }), "{renewed:?}");
             assert_eq!(late, Event::TooLate(Request::Renew { not_after: Duration::ZERO }));
         }
         for number in (0..MANY).filter(|number| number % 3 == 0) {
             fleet.addresses.remove(number);
         }
-        for event in fleet.from_each((0..MANY).filter(|number| number % 3 == 0)) {
+        for event in fleet.one_of_each((0..MANY).filter(|number| number % 3 == 0)) {
             assert_eq!(event, Event::Removed);
         }
         assert_eq!(count(), (0..MANY).filter(|number| number % 3 != 0).count());
@@ -118,7 +118,7 @@ fn each_hears_of_its_own_addresses_and_of_what_all_share() {
         for number in 0..4 {
             fleet.addresses.add(number, now() + PATIENCE);
         }
-        fleet.from_each(0..4);
+        fleet.one_of_each(0..4);
         ip("addr del 10.10.11.2/32 dev eth0");
         assert_eq!(fleet.next(), (2, Event::Gone { address: vip(2) }));
         ip("addr del 2001:db8::3/128 dev eth0");
@@ -127,7 +127,7 @@ fn each_hears_of_its_own_addresses_and_of_what_all_share() {
         let (number, event) = fleet.next();
         assert!(number == 1 && matches!(event, Event::Foreign { .. }), "{number}: {event:?}");
         ip("addr del 10.10.10.11/24 dev eth0");
-        for event in fleet.from_each(0..4) {
+        for event in fleet.one_of_each(0..4) {
             assert_eq!(event, Event::Source { present: false });
         }
         // All at once, too: an interface that goes.
@@ -157,7 +157,7 @@ fn one_that_cannot_have_its_address_holds_up_nobody() {
         for number in [2, 4, 6, 0] {
             fleet.addresses.add(number, now() + PATIENCE);
         }
-        let [foreign, lost, unknown, fine] = fleet.from_each([2, 4, 6, 0].into_iter()).try_into().unwrap();
+        let [foreign, lost, unknown, fine] = fleet.one_of_each([2, 4, 6, 0].into_iter()).try_into().unwrap();
         assert!(
             matches!(&foreign, Event::Failed { error, .. } if error.contains("10.10.11.2")),
             "{foreign:?}"
@@ -176,12 +176,12 @@ fn one_may_come_later_and_cleans_up_after_itself_alone() {
         for number in 0..2 {
             fleet.addresses.add(number, now() + PATIENCE);
         }
-        fleet.from_each(0..2);
+        fleet.one_of_each(0..2);
         // What the second agent leaves behind for router 2 goes when router 2 comes; the rest is held.
         let mut other = Fleet::start();
         other.serve([(2, router(2))]);
         other.addresses.add(2, now() + PATIENCE);
-        other.from_each(2..3);
+        other.one_of_each(2..3);
         drop(other);
         super::host::eventually("the dead agent's lock is free", || {
             outrider::net::lock::Lock::address(vip(2), "eth0").unwrap().is_some()
@@ -190,7 +190,7 @@ fn one_may_come_later_and_cleans_up_after_itself_alone() {
         fleet.serve([(2, router(2))]);
         assert_eq!(count(), 2);
         fleet.addresses.add(2, now() + PATIENCE);
-        let event = fleet.from_each(2..3);
+        let event = fleet.one_of_each(2..3);
         assert!(matches!(event[..], [Event::Added { .. }]), "{event:?}");
         assert_eq!(count(), 3);
     });
