@@ -3,7 +3,7 @@
 //! The environment over an optional TOML file, merged as plain texts (`layers`); texts to values
 //! (`values`); what must hold between them (`load`). No fault ends the reading: all are told at once.
 
-mod argv;
+pub(crate) mod argv;
 mod describe;
 mod layers;
 mod load;
