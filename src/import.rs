@@ -36,6 +36,7 @@ use part::Note;
 use reader::Reader;
 use root::Import;
 use router::Router;
+use std::collections::BTreeSet;
 use std::path::Path;
 use write::Whole;
 
@@ -98,46 +99,47 @@ fn whole(file: String, reading: Vec<Note>, import: Import, options: &Options) ->
         .into_iter()
         .map(|instance| router::settle(instance, &global.settings, &mut tracked, &groups, &garps))
         .collect();
-    let mut others = Vec::new();
-    let mut unblocked = outside.without;
-    for garp in garps {
-        unblocked.extend(garp.part.beside.into_iter().map(|(_, note)| note));
-        unblocked.extend(garp.part.without);
+    // What is so for all is told for the first.
+    let mut told = BTreeSet::new();
+    for router in &mut routers {
+        router.part.beside.retain(|(_, note)| note.place.is_some() || told.insert(note.text.clone()));
     }
-    for group in groups {
-        let mut notes = vec![Note {
-            place: Some(group.place),
-            last: group.last,
-            text: format!(
-                "vrrp_sync_group {}: virtual routers change hosts one by one. They leave a host together when they have the \
-                 same check and the same link; addresses that must never part belong into one virtual router",
-                group.name
-            ),
-        }];
-        notes.extend(group.part.beside.into_iter().map(|(_, note)| note));
-        notes.extend(group.part.without);
-        others.push((format!("vrrp_sync_group {}", group.name), notes));
+    let mut others = Vec::new();
+    let mut loose = outside.without;
+    for garp in garps {
+        loose.extend(garp.part.beside.into_iter().map(|(_, note)| note));
+        loose.extend(garp.part.without);
     }
     for tracked in tracked.into_iter().filter(|tracked| !tracked.used) {
-        let text =
-            format!("{}: no instance tracks it, and keepalived does not run it; left out", tracked.name);
-        unblocked.push(Note { place: Some(tracked.place), last: tracked.last, text });
+        let text = "no instance tracks it, and keepalived does not run it; left out";
+        loose.push(Note::block(&tracked.place, tracked.last, &tracked.name, text));
+        loose.extend(tracked.part.without);
+    }
+    loose.sort_by_key(|note| note.place.as_ref().map(|place| (place.file.clone(), place.line)));
+    others.push(("outside of global_defs and vrrp_instance".to_owned(), loose));
+    for group in groups {
+        let title = format!("vrrp_sync_group {}", group.name);
+        let mut notes = vec![Note::block(&group.place, group.last, "", TOGETHER)];
+        notes.extend(group.part.beside.into_iter().map(|(_, note)| note));
+        notes.extend(group.part.without);
+        others.push((title, notes));
     }
     // A router without an address would take the others along.
     let unusable = routers.extract_if(.., |router| !router.part.settings.contains_key("OUTRIDER_VIP"));
-    for router in unusable.collect::<Vec<_>>() {
-        let note = Note {
-            place: Some(router.place),
-            last: router.last,
-            text: "has no address that could be taken over; left out".to_owned(),
-        };
+    for router in unusable {
+        let title = format!("vrrp_instance {}", router.name);
+        let text = "has no address that could be taken over; left out";
+        let mut notes = vec![Note::block(&router.place, router.last, "", text)];
         let said = router.part.beside.into_iter().map(|(_, note)| note);
-        others.push((format!("vrrp_instance {}", router.name), [note].into_iter().chain(said).collect()));
+        notes.extend(said.chain(router.part.without).filter(|note| note.place.is_some()));
+        others.push((title, notes));
     }
-    unblocked.sort_by_key(|note| note.place.as_ref().map(|place| (place.file.clone(), place.line)));
-    others.insert(0, ("outside of global_defs and vrrp_instance".to_owned(), unblocked));
     Ok(Whole { file, reading, global, others, routers })
 }
+
+/// What is said of a vrrp_sync_group.
+const TOGETHER: &str = "virtual routers change hosts one by one here. They leave a host together when they have the same \
+                        check and the same link; addresses that must never part belong into one virtual router";
 
 /// What the agent would say to it.
 fn faults(whole: &Whole) -> Vec<String> {

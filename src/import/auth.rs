@@ -47,7 +47,9 @@ pub(super) static HMAC: &[Row<Hmac>] = &[
 
 /// `key ID VALUE`: `hex:…`, `file:…`, or letters that are the key themselves.
 fn key(hmac: &mut Hmac, it: &Statement) {
-    let mut said = |text: &str| hmac.part.beside.push((KEYS, Note::at(&it.place, format!("key: {text}"))));
+    let mut said = |text: &str| {
+        hmac.part.beside.push((KEYS, Note { what: "key".to_owned(), ..Note::at(&it.place, text) }))
+    };
     let (Some(id), Some(value)) =
         (it.value().and_then(number).filter(|id| (1..=255).contains(id)), it.words.get(2))
     else {
@@ -119,14 +121,14 @@ pub(super) fn settle(instance: &mut Instance, version: u64) {
             }
             _ => instance.part.explain(
                 KEYS,
-                "the key that signs is not in this file: without OUTRIDER_AUTH_KEYS_FILE the other members do not hear this \
+                "The key that signs is not in this file: without OUTRIDER_AUTH_KEYS_FILE the other members do not hear this \
                  one, and hold the address as well",
             ),
         }
     }
     let (kind, pass) = (instance.auth_type.take(), instance.auth_pass.take());
     let mut say = |note: &Note, text: &str| {
-        instance.part.beside.push((PASS, Note { text: format!("{}{text}", note.text), ..note.clone() }));
+        instance.part.beside.push((PASS, note.saying(text)));
     };
     match (kind, pass) {
         (None, None) => {}

@@ -8,7 +8,7 @@ use super::tracked::{CHECK, Tracked, Use, of_weight};
 pub(super) fn settle(part: &mut Part, uses: &[Use], tracked: &mut [Tracked]) {
     let mut targets: Vec<String> = Vec::new();
     let mut lost = false;
-    let mut guarded = false;
+    let mut elsewhere = false;
     for used in uses {
         let Some(tracked) = tracked.iter_mut().find(|tracked| tracked.name == used.name) else {
             say(
@@ -20,6 +20,11 @@ pub(super) fn settle(part: &mut Part, uses: &[Use], tracked: &mut [Tracked]) {
             continue;
         };
         tracked.used = true;
+        if used.early {
+            let text =
+                "stands further down, where keepalived 2 does not see it and leaves it out; here it counts";
+            say(part, CHECK, &used.note, text);
+        }
         let weight = used.weight.clone().or(tracked.weight.clone());
         if let Some(text) = weight.as_deref().and_then(of_weight) {
             say(part, CHECK, &used.note, &text);
@@ -32,7 +37,7 @@ pub(super) fn settle(part: &mut Part, uses: &[Use], tracked: &mut [Tracked]) {
                     part.explain(
                         name,
                         format!(
-                            "one for all checks of a virtual router: that of {} is left out",
+                            "One for all checks of a virtual router: that of {} is left out",
                             tracked.name
                         ),
                     );
@@ -42,8 +47,8 @@ pub(super) fn settle(part: &mut Part, uses: &[Use], tracked: &mut [Tracked]) {
                 }
             }
         }
-        guarded |= tracked.part.settings.contains_key("OUTRIDER_GUARD");
-        lost |= tracked.check.targets.is_empty() && !tracked.part.settings.contains_key("OUTRIDER_GUARD");
+        elsewhere |= tracked.check.elsewhere;
+        lost |= tracked.check.targets.is_empty() && !tracked.check.elsewhere;
         targets.extend(
             tracked
                 .check
@@ -57,14 +62,14 @@ pub(super) fn settle(part: &mut Part, uses: &[Use], tracked: &mut [Tracked]) {
     if targets.is_empty() && lost {
         part.explain(
             CHECK,
-            "this stands in for what could not be made out: write what has to answer on this host",
+            "This stands in for what could not be made out: write what has to answer on this host",
         );
         targets.push("tcp://127.0.0.1:80".to_owned());
     } else if targets.is_empty() {
-        if !guarded {
+        if !elsewhere {
             part.explain(
                 CHECK,
-                "no script is tracked: keepalived looks at the link alone. Better: http://127.0.0.1:80/ or what else has to \
+                "No script is tracked: keepalived looks at the link alone. Better: http://127.0.0.1:80/ or what else has to \
                  answer on this host",
             );
         }

@@ -166,7 +166,9 @@ pub(super) static AUTHENTICATION: &[Row<Instance>] = &[
         "auth_pass",
         Map(|to, it| {
             // The statement itself is not shown.
-            to.auth_pass = it.value().map(|pass| (pass.to_owned(), Note::at(&it.place, "auth_pass: ")));
+            to.auth_pass = it.value().map(|pass| {
+                (pass.to_owned(), Note { what: "auth_pass".to_owned(), ..Note::at(&it.place, "") })
+            });
         }),
     ),
 ];

@@ -47,27 +47,27 @@ pub(super) fn words_in(block: &str) -> Option<&'static [&'static str]> {
 }
 
 #[rustfmt::skip] // Lists of words.
-const VIRTUAL_SERVER: [&str; 45] = [
-    "ip_family", "delay_loop", "inhibit_on_failure", "lb_algo", "lvs_sched", "hashed", "ops", "flag-1", "flag-2",
-    "flag-3", "sh-port", "sh-fallback", "mh-port", "mh-fallback", "lb_kind", "lvs_method", "nat_mask",
-    "persistence_engine", "persistence_timeout", "persistence_granularity", "protocol", "ha_suspend", "smtp_alert",
-    "virtualhost", "snmp_name", "alpha", "omega", "quorum_up", "quorum_down", "quorum", "hysteresis", "weight",
-    "uthreshold", "lthreshold", "sorry_server", "sorry_server_inhibit", "sorry_server_lvs_method", "real_server",
-    "connect_timeout", "retry", "delay_before_retry", "warmup", "service_type", "notify_up", "notify_down",
+const VIRTUAL_SERVER: [&str; 40] = [
+    "ip_family", "delay_loop", "inhibit_on_failure", "lb_algo", "lvs_sched", "hashed", "ops", "flag-1",
+    "flag-2", "flag-3", "sh-port", "sh-fallback", "mh-port", "mh-fallback", "lb_kind", "lvs_method",
+    "nat_mask", "persistence_engine", "persistence_timeout", "persistence_granularity", "protocol",
+    "ha_suspend", "smtp_alert", "virtualhost", "snmp_name", "alpha", "omega", "quorum_up", "quorum_down",
+    "quorum", "hysteresis", "weight", "sorry_server", "sorry_server_inhibit", "sorry_server_lvs_method",
+    "real_server", "connect_timeout", "retry", "delay_before_retry", "warmup",
 ];
 
 #[rustfmt::skip]
-const REAL_SERVER: [&str; 28] = [
-    "weight", "lb_kind", "lvs_method", "uthreshold", "lthreshold", "inhibit_on_failure", "notify_up", "notify_down",
-    "smtp_alert", "virtualhost", "snmp_name", "alpha", "connect_timeout", "retry", "delay_before_retry", "warmup",
-    "delay_loop", "HTTP_GET", "SSL_GET", "TCP_CHECK", "SMTP_CHECK", "DNS_CHECK", "MISC_CHECK", "UDP_CHECK",
-    "PING_CHECK", "BFD_CHECK", "FILE_CHECK", "service_type",
+const REAL_SERVER: [&str; 26] = [
+    "weight", "lvs_method", "uthreshold", "lthreshold", "inhibit_on_failure", "notify_up", "notify_down",
+    "smtp_alert", "virtualhost", "snmp_name", "alpha", "connect_timeout", "retry", "delay_before_retry",
+    "warmup", "delay_loop", "HTTP_GET", "SSL_GET", "TCP_CHECK", "SMTP_CHECK", "DNS_CHECK", "MISC_CHECK",
+    "UDP_CHECK", "PING_CHECK", "BFD_CHECK", "FILE_CHECK",
 ];
 
 #[rustfmt::skip]
-const CHECKER: [&str; 14] = [
-    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha", "retry",
-    "nb_get_retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures",
+const CHECKER: [&str; 13] = [
+    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha",
+    "retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures",
 ];
 
 #[rustfmt::skip]
@@ -84,30 +84,30 @@ const URL: [&str; 11] = [
 ];
 
 #[rustfmt::skip]
-const SMTP: [&str; 16] = [
-    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha", "retry",
-    "nb_get_retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures", "helo_name", "host",
+const SMTP: [&str; 15] = [
+    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha",
+    "retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures", "helo_name", "host",
 ];
 
 #[rustfmt::skip]
 const HOST: [&str; 7] = ["connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout"];
 
 #[rustfmt::skip]
-const DNS: [&str; 16] = [
-    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha", "retry",
-    "nb_get_retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures", "type", "name",
+const DNS: [&str; 15] = [
+    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha",
+    "retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures", "type", "name",
 ];
 
 #[rustfmt::skip]
-const MISC: [&str; 11] = [
-    "misc_path", "misc_timeout", "misc_dynamic", "user", "alpha", "retry", "nb_get_retry", "delay_before_retry",
-    "warmup", "delay_loop", "log_all_failures",
+const MISC: [&str; 10] = [
+    "misc_path", "misc_timeout", "misc_dynamic", "user", "alpha", "retry", "delay_before_retry", "warmup",
+    "delay_loop", "log_all_failures",
 ];
 
 #[rustfmt::skip]
-const UDP: [&str; 18] = [
-    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha", "retry",
-    "nb_get_retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures", "payload", "require_reply",
+const UDP: [&str; 17] = [
+    "connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout", "alpha",
+    "retry", "delay_before_retry", "warmup", "delay_loop", "log_all_failures", "payload", "require_reply",
     "min_reply_length", "max_reply_length",
 ];
 

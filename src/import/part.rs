@@ -11,24 +11,36 @@ pub(super) struct Note {
     pub place: Option<Place>,
     /// The last line of what it is about.
     pub last: usize,
+    /// The statement there; nothing, if the place says it all.
+    pub what: String,
     pub text: String,
 }
 
 impl Note {
     /// About one line.
     pub fn at(place: &Place, text: impl Into<String>) -> Self {
-        Self { place: Some(place.clone()), last: place.line, text: text.into() }
+        Self { place: Some(place.clone()), last: place.line, what: String::new(), text: text.into() }
     }
 
-    /// About a statement with its block. `text` follows the statement.
-    pub fn about(statement: &Statement, text: &str) -> Self {
-        let text = format!("{}: {text}", statement.shown());
-        Self { place: Some(statement.place.clone()), last: statement.last, text }
+    /// About a statement with its block.
+    pub fn about(statement: &Statement, text: impl Into<String>) -> Self {
+        let place = Some(statement.place.clone());
+        Self { place, last: statement.last, what: statement.shown(), text: text.into() }
+    }
+
+    /// The same place, with this to be said.
+    pub fn saying(&self, text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..self.clone() }
+    }
+
+    /// About a block.
+    pub fn block(place: &Place, last: usize, what: &str, text: &str) -> Self {
+        Self { place: Some(place.clone()), last, what: what.to_owned(), text: text.to_owned() }
     }
 
     /// About nothing in the file.
     pub fn general(text: impl Into<String>) -> Self {
-        Self { place: None, last: 0, text: text.into() }
+        Self { place: None, last: 0, what: String::new(), text: text.into() }
     }
 }
 

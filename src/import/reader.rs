@@ -6,7 +6,7 @@ use super::include;
 use super::part::Note;
 use anyhow::{Result, bail};
 use std::fmt::{self, Display, Formatter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Where something stands: for people.
@@ -59,6 +59,8 @@ pub(super) struct Reader<'a> {
     pub notes: Vec<Note>,
     definitions: Definitions,
     lines: usize,
+    /// Where the file is that was asked for.
+    folder: Option<PathBuf>,
 }
 
 /// The file that is being read.
@@ -87,7 +89,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// It goes on beyond all bounds.
     pub fn read(&mut self, path: &Path, bytes: &[u8], depth: usize) -> Result<()> {
-        let file: Rc<str> = Rc::from(path.display().to_string());
+        // Included files are called as they are seen from the first one.
+        let folder = self.folder.get_or_insert_with(|| path.parent().map(Path::to_owned).unwrap_or_default());
+        let shown = if depth > 0 { path.strip_prefix(folder).unwrap_or(path) } else { path };
+        let file: Rc<str> = Rc::from(shown.display().to_string());
         let source = Source { path, depth };
         let mut open: Option<Open> = None;
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {

@@ -7,7 +7,7 @@ use super::part::Part;
 use super::table::{self, Row, Treat};
 use super::tracked::{self, Tracked};
 use super::tree::Statement;
-use Treat::{Map, Without};
+use Treat::{Block, Map, Without};
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -42,16 +42,16 @@ pub(super) static TABLE: &[Row<Import>] = &[
     ("vrrp_sync_group", Map(sync_group)),
     ("garp_group", Map(garp_group)),
     ("vrrp_instance", Map(vrrp_instance)),
-    ("track_file", Without(tracked::FILE)),
-    ("vrrp_track_file", Without(tracked::FILE)),
-    ("virtual_server", Without(LVS)),
+    ("track_file", Block(tracked::FILE)),
+    ("vrrp_track_file", Block(tracked::FILE)),
+    ("virtual_server", Block(LVS)),
     ("virtual_server_group", Without(LVS)),
-    ("SSL", Without(LVS)),
-    ("bfd_instance", Without(BFD)),
+    ("SSL", Block(LVS)),
+    ("bfd_instance", Block(BFD)),
     ("static_ipaddress", Without(STATIC)),
     ("static_routes", Without(STATIC)),
     ("static_rules", Without(STATIC)),
-    ("track_group", Without(STATIC)),
+    ("track_group", Block(STATIC)),
     ("linkbeat_interfaces", Without(LINKBEAT)),
     ("linkbeat_use_polling", Without(LINKBEAT)),
     (
@@ -85,6 +85,9 @@ fn process(import: &mut Import, it: &Statement) {
 fn sync_group(import: &mut Import, it: &Statement) {
     if let Some(group) = named(import, it, Group::new, |import| &mut import.groups, |group| &group.name) {
         table::read(group::SYNC, group, it.inner());
+        if let Some(group) = import.groups.last_mut() {
+            tracked::mark(&mut group.uses, &import.tracked);
+        }
     }
 }
 
@@ -98,6 +101,9 @@ fn vrrp_instance(import: &mut Import, it: &Statement) {
     if let Some(instance) = named(import, it, Instance::new, |import| &mut import.instances, |one| &one.name)
     {
         table::read(instance::TABLE, instance, it.inner());
+        if let Some(instance) = import.instances.last_mut() {
+            tracked::mark(&mut instance.uses, &import.tracked);
+        }
     }
 }
 

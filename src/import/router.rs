@@ -61,9 +61,9 @@ pub(super) fn settle(
     Router { name, place, last, part }
 }
 
-/// Says something about a statement, beside a setting. The note has the statement already.
+/// Says something about the statement of a note, beside a setting.
 pub(super) fn say(part: &mut Part, name: &'static str, note: &Note, text: &str) {
-    part.beside.push((name, Note { text: format!("{}{text}", note.text), ..note.clone() }));
+    part.beside.push((name, note.saying(text)));
 }
 
 fn addresses(instance: &mut Instance, ipv6: bool) {
@@ -157,10 +157,7 @@ fn version(instance: &mut Instance, global: &Settings, ipv6: bool) -> u64 {
         Some("3") => 3,
         Some(_) => 2,
         None => {
-            part.explain(
-                VERSION,
-                "keepalived's default: nothing in the file says 3, which is the default here",
-            );
+            part.explain(VERSION, "Nothing in the file says 3: keepalived's default is 2, the one here is 3");
             part.set(VERSION, "2");
             2
         }
@@ -171,7 +168,7 @@ fn interval(instance: &mut Instance, version: u64) {
     let part = &mut instance.part;
     let (unit, most) = if version == 3 { (10_000, 4095) } else { (SECOND, 255) };
     let Some((written, note)) = instance.interval.take() else {
-        part.explain(INTERVAL, "keepalived's default");
+        part.explain(INTERVAL, "There is no advert_int: 1 second is keepalived's default");
         return part.set(INTERVAL, "1s");
     };
     let units = (written.saturating_add(unit / 2) / unit).clamp(1, most);
@@ -214,7 +211,7 @@ fn peers(instance: &mut Instance, ipv6: bool) {
     if peers.is_empty() {
         part.explain(
             "OUTRIDER_TRANSPORT",
-            "there is no unicast_peer, so keepalived uses multicast, and whoever is heard is a peer. With a list of all hosts \
+            "There is no unicast_peer, so keepalived uses multicast, and whoever is heard is a peer. With a list of all hosts \
              (OUTRIDER_PEERS=10.0.0.11,10.0.0.12), or on Rancher (OUTRIDER_PEERS=rancher), the agent knows who is missing and \
              needs no multicast in the network: change all members together, and leave OUTRIDER_TRANSPORT out",
         );
@@ -274,7 +271,7 @@ fn priority(instance: &mut Instance) {
             true
         }
         (None, None) => {
-            part.explain(PRIORITY, "keepalived's default");
+            part.explain(PRIORITY, "There is no valid priority: 100 is keepalived's default");
             part.set(PRIORITY, "100");
             false
         }
@@ -307,7 +304,7 @@ fn priority(instance: &mut Instance) {
         (None, _) => {
             part.explain(
                 PREEMPT,
-                "keepalived's default: nothing in the file says nopreempt. The default here is false",
+                "Nothing in the file says nopreempt: keepalived's default is true, the one here is false",
             );
             true
         }
@@ -323,10 +320,7 @@ fn priority(instance: &mut Instance) {
         }
     }
     if let Some(master) = &instance.master {
-        part.without.push(Note {
-            text: format!("{}every host begins as a Backup, and the highest priority wins", master.text),
-            ..master.clone()
-        });
+        part.without.push(master.saying("every host begins as a Backup, and the highest priority wins"));
     }
 }
 

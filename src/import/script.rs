@@ -14,6 +14,8 @@ pub(super) struct Check {
     pub targets: Vec<String>,
     /// What has to be set besides.
     pub settings: Vec<(&'static str, String)>,
+    /// Whether something else than a check asks it.
+    pub elsewhere: bool,
     /// What is to be said.
     pub notes: Vec<String>,
 }
@@ -175,9 +177,13 @@ fn without_shell(found: &Commands, first: &[String], check: &mut Check) {
     }
     let signs = signs.join(", ");
     let program = name_of(first);
+    // Tried with iproute2: "syntax error!", exit code 255.
+    let then = match program {
+        "ss" => "it fails for good, and no host has the address",
+        _ => "what it makes of them decides",
+    };
     check.note(format!(
-        "keepalived runs a script without a shell: {program} gets {signs} and what follows as its own arguments, and \
-         what it makes of them decides (ss fails for good, and no host has the address)"
+        "keepalived runs a script without a shell: {program} gets {signs} and what follows as its own arguments, and {then}"
     ));
 }
 
@@ -225,11 +231,11 @@ fn one(command: &[String], piped: &[Vec<String>], check: &mut Check) {
         }
         ("ping" | "ping6" | "fping" | "arping", []) => match last {
             Some(host) if host.parse::<std::net::IpAddr>().is_ok() => {
-                check.note(
-                    "asks whether the network answers: OUTRIDER_GUARD does, from an address in the same segment, and by \
-                     itself from the default gateway",
-                );
-                check.settings.push(("OUTRIDER_GUARD", host.clone()));
+                check.note(format!(
+                    "asks whether the network answers, which the agent does by itself: it asks the default gateway, or any \
+                     peer. Another address in the segment of this one: OUTRIDER_GUARD={host}"
+                ));
+                check.elsewhere = true;
             }
             _ => plain(command, check),
         },
@@ -346,7 +352,7 @@ fn plain(command: &[String], check: &mut Check) {
 
 /// What only a shell understands.
 fn shell_only(script: &str, check: &mut Check) {
-    check.note(format!("needs a shell. {EXEC}"));
+    check.note(format!("needs a shell; {EXEC}"));
     let argv = ["/bin/sh", "-c", script].map(str::to_owned);
     check.target(format!("exec:{}", argv::join(&argv)));
 }

@@ -10,6 +10,8 @@ pub(super) enum Treat<T: 'static> {
     Map(fn(&mut T, &Statement)),
     /// It has none, and why.
     Without(&'static str),
+    /// It has none, and nor has what is in its block, whose keywords are those in `lvs`.
+    Block(&'static str),
 }
 
 /// A keyword and what becomes of it.
@@ -25,7 +27,8 @@ pub(super) fn read<T: AsMut<Part>>(table: &'static [Row<T>], to: &mut T, stateme
         }
         match table.iter().find(|(keyword, _)| *keyword == statement.keyword()) {
             Some((_, Treat::Map(map))) => map(to, statement),
-            Some((_, Treat::Without(why))) => {
+            Some((_, Treat::Without(why))) => to.as_mut().without(statement, why),
+            Some((_, Treat::Block(why))) => {
                 to.as_mut().without(statement, why);
                 spelling(to.as_mut(), statement);
             }

@@ -121,6 +121,8 @@ pub(super) struct Use {
     pub weight: Option<String>,
     /// The line, to say something about it.
     pub note: Note,
+    /// Whether the script stands further down: keepalived reads a file once.
+    pub early: bool,
 }
 
 impl Use {
@@ -135,8 +137,16 @@ impl Use {
                 .position(|word| word == "weight")
                 .map(|at| line.words.get(at + 1..).unwrap_or_default().join(" ")),
             note: Note::about(line, ""),
+            early: false,
         });
         uses.collect()
+    }
+}
+
+/// Marks what is used before it is known.
+pub(super) fn mark(uses: &mut [Use], known: &[Tracked]) {
+    for used in uses {
+        used.early = known.iter().all(|tracked| tracked.name != used.name);
     }
 }
 

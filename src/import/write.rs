@@ -130,10 +130,7 @@ fn join(name: &str, items: &[String]) -> String {
 pub(super) fn environment(whole: &Whole) -> String {
     let (shared, combined) = settings(whole);
     let mut text = head(whole);
-    let all = shared.iter().chain(&combined);
-    let own =
-        whole.routers.iter().flat_map(|router| &router.part.settings).map(|(name, items)| join(name, items));
-    if all.map(|(_, value)| value.clone()).chain(own).any(|value| quoted(&value) != value) {
+    if variables(whole).iter().any(|(_, value)| quoted(value) != *value) {
         remark(
             &mut text,
             "",
@@ -211,23 +208,20 @@ pub(super) fn toml(whole: &Whole) -> String {
 fn head(whole: &Whole) -> String {
     let mut text = String::new();
     let first = format!(
-        "Made of {} by outrider {}. The number before a remark is the line there. What comes of it: outrider check-config",
+        "From {}, by outrider {}. A number before a remark is its line there. What the agent makes of it: outrider \
+         check-config",
         whole.file,
         env!("CARGO_PKG_VERSION")
     );
     remark(&mut text, "", &first);
-    for note in &whole.reading {
-        say(&mut text, note);
-    }
+    say(&mut text, &whole.reading);
     text
 }
 
 fn others(text: &mut String, whole: &Whole) {
     for (title, notes) in whole.others.iter().filter(|(_, notes)| !notes.is_empty()) {
         let _ = writeln!(text, "\n# {title}");
-        for note in notes {
-            say(text, note);
-        }
+        say(text, notes);
     }
 }
 
@@ -235,36 +229,45 @@ fn others(text: &mut String, whole: &Whole) {
 fn section(text: &mut String, title: &str, part: &Part, mut write: impl FnMut(&mut String, &'static str)) {
     let mut body = String::new();
     for name in ORDER {
-        for (_, note) in part.beside.iter().filter(|(beside, _)| *beside == name) {
-            say(&mut body, note);
-        }
+        say(&mut body, part.beside.iter().filter(|(beside, _)| *beside == name).map(|(_, note)| note));
         write(&mut body, name);
     }
-    for note in &part.without {
-        say(&mut body, note);
-    }
+    say(&mut body, &part.without);
     if !body.is_empty() {
         let _ = write!(text, "\n# {title}\n{body}");
     }
 }
 
 fn title(router: &Router) -> String {
-    format!("vrrp_instance {}, {}", router.name, lines(&router.place, router.last, "line "))
+    let lines = lines(&router.place, router.last);
+    let line = if router.place.included { "" } else { "lines " };
+    format!("vrrp_instance {}, {line}{lines}", router.name)
 }
 
 /// `12`, `12-15`, `conf.d/one.conf:12`.
-fn lines(place: &Place, last: usize, line: &str) -> String {
-    let file = if place.included { format!("{}:", place.file) } else { line.to_owned() };
+fn lines(place: &Place, last: usize) -> String {
+    let file = if place.included { format!("{}:", place.file) } else { String::new() };
     match last > place.line {
         true => format!("{file}{}-{last}", place.line),
         false => format!("{file}{}", place.line),
     }
 }
 
-fn say(text: &mut String, note: &Note) {
-    match &note.place {
-        Some(place) => remark(text, &format!("{}: ", lines(place, note.last, "")), &note.text),
-        None => remark(text, "", &note.text),
+/// Remarks in their order. Of several with the same reason, the last one gives it; of several about the same
+/// statement, the first one shows it.
+fn say<'a>(text: &mut String, notes: impl IntoIterator<Item = &'a Note>) {
+    let mut notes = notes.into_iter().peekable();
+    let mut before: Option<&Note> = None;
+    while let Some(note) = notes.next() {
+        let same_reason =
+            |next: &&Note| !note.what.is_empty() && note.place != next.place && note.text == next.text;
+        let shown = before.is_some_and(|before| before.place == note.place && before.what == note.what);
+        let what = if shown { "" } else { note.what.as_str() };
+        let why = if notes.peek().is_some_and(same_reason) { "" } else { note.text.as_str() };
+        let colon = if what.is_empty() || why.is_empty() { "" } else { ": " };
+        let place = note.place.as_ref().map(|place| format!("{}: ", lines(place, note.last)));
+        remark(text, &place.unwrap_or_default(), &format!("{what}{colon}{why}"));
+        before = Some(note);
     }
 }
 

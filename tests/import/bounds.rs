@@ -12,7 +12,7 @@ fn reads(bytes: &[u8]) {
         // Includes are looked for where there are some.
         match import::text(&folder().join("fuzz.conf"), bytes, &options) {
             Ok(Imported { text, faults }) => {
-                assert!(text.starts_with("# Made of fuzz.conf"), "{text}");
+                assert!(text.starts_with("# From fuzz.conf"), "{text}");
                 for line in text.lines() {
                     let fine = line.is_empty()
                         || line.starts_with('#')
