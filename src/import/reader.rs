@@ -42,13 +42,13 @@ pub(super) enum Kind {
 }
 
 /// Lines read, repeated ones counted as often as they are. A bound, not a measure: real files have hundreds.
-const MAX_LINES: usize = 50_000;
+const MAX_LINES: usize = 20_000;
 /// Longest line, definitions filled in.
-const MAX_LENGTH: usize = 16_384;
+const MAX_LENGTH: usize = 8_192;
 /// Files within files, and definitions within definitions.
 const MAX_DEPTH: usize = 16;
 /// Replacements in one line. keepalived itself would never come to an end of a definition that contains itself.
-const MAX_STEPS: usize = 200;
+const MAX_STEPS: usize = 100;
 
 /// What was read.
 #[derive(Default)]

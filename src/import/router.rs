@@ -24,6 +24,7 @@ const INTERFACE: &str = "OUTRIDER_INTERFACE";
 const PEERS: &str = "OUTRIDER_PEERS";
 const SOURCE: &str = "OUTRIDER_SOURCE";
 const TTL: &str = "OUTRIDER_MIN_TTL";
+const VRID: &str = "OUTRIDER_VRID";
 const PRIORITY: &str = "OUTRIDER_PRIORITY";
 const PREEMPT: &str = "OUTRIDER_PREEMPT";
 const DELAY: &str = "OUTRIDER_PREEMPT_DELAY";
@@ -45,6 +46,11 @@ pub(super) fn settle(
     interval(&mut instance, version);
     peers(&mut instance, ipv6);
     priority(&mut instance);
+    if !instance.part.settings.contains_key(VRID) {
+        let text = "There is no virtual_router_id, and keepalived does not start without one. Here it is the last byte of the \
+                    lowest address";
+        instance.part.explain(VRID, text);
+    }
     auth::settle(&mut instance, version);
     links(&mut instance);
     for garp in garps.iter().filter(|garp| instance.interface.iter().any(|own| garp.interfaces.contains(own)))

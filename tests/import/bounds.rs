@@ -1,6 +1,7 @@
 //! Whatever stands in the file, what comes is settings or an error that says where and what to do.
 
 use super::{Options, folder, samples};
+use outrider::config::{Config, Faults};
 use outrider::import::{self, Imported};
 use proptest::prelude::*;
 use std::path::Path;
@@ -21,12 +22,25 @@ fn reads(bytes: &[u8]) {
                     assert!(fine, "{line:?}");
                 }
                 assert!(!faults.iter().any(String::is_empty));
+                if toml {
+                    is_toml(&text);
+                }
             }
             Err(error) => {
                 let error = error.to_string();
-                assert!(error.contains("conf:") && error.contains(';'), "{error}");
+                let line = error.split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
+                assert!(line.is_some_and(|line| line > 0) && error.contains(';'), "{error}");
             }
         }
+    }
+}
+
+/// Whatever the agent has to say about the values.
+fn is_toml(text: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    if let Err(Faults(faults)) = Config::load([("OUTRIDER_CONFIG", file.path())]) {
+        assert!(!faults.iter().any(|fault| fault.contains("is not TOML")), "{faults:?} in {text}");
     }
 }
 
@@ -173,8 +187,8 @@ fn errors_say_where_and_what_to_do() {
         "k.conf:17: blocks are nested 16 deep, which nothing in keepalived is; close them"
     );
     let many = "~SEQ(A, 1, 300) ~SEQ(B, 1, 300) x\n";
-    assert!(error(many).starts_with("k.conf:1: more than 50000 lines"), "{}", error(many));
-    let long = format!("$A={}\n$B=${{A}}${{A}}\n$C=${{B}}${{B}}\n${{C}}${{C}}\n", "x".repeat(3000));
+    assert!(error(many).starts_with("k.conf:1: more than 20000 lines"), "{}", error(many));
+    let long = format!("$A={}\n$B=${{A}}${{A}}\n$C=${{B}}${{B}}\n${{C}}${{C}}\n", "x".repeat(1500));
     assert!(error(&long).starts_with("k.conf:4: the line is longer than"), "{}", error(&long));
 }
 

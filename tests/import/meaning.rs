@@ -110,7 +110,9 @@ fn the_file_says_the_same_as_the_environment() {
         let by_variables = Config::load(variables);
         match (by_file, by_variables) {
             (Ok(by_file), Ok(by_variables)) => {
-                assert_eq!(format!("{:?}", by_file.config), format!("{:?}", by_variables.config), "{name}");
+                let (by_file, by_variables) =
+                    (format!("{:?}", by_file.config), format!("{:?}", by_variables.config));
+                assert_eq!(without_names(&by_file), without_names(&by_variables), "{name}");
             }
             (Err(one), Err(_)) => {
                 // Not a file that could not be read.
@@ -119,6 +121,18 @@ fn the_file_says_the_same_as_the_environment() {
             (one, other) => panic!("{name}: {one:?} {other:?}"),
         }
     }
+}
+
+/// A file has names for virtual routers, the environment has not.
+fn without_names(text: &str) -> String {
+    let parts = text.split("name: \"").enumerate();
+    parts
+        .map(
+            |(index, part)| {
+                if index == 0 { part } else { part.split_once('"').map_or(part, |(_, rest)| rest) }
+            },
+        )
+        .collect()
 }
 
 /// Pasted into a shell, the values are what they are.
