@@ -34,6 +34,7 @@ pub(super) struct Note {
 }
 
 /// Reads the settings of one scope.
+#[derive(Default)]
 pub(super) struct Reader {
     layers: Figment,
     /// The file whose `[[router]]` table is read.
@@ -49,15 +50,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub fn new(layers: Figment, table: Option<PathBuf>, incomplete: bool) -> Self {
-        Self {
-            layers,
-            table,
-            incomplete,
-            faults: Vec::new(),
-            warnings: Vec::new(),
-            shown: Shown::new(),
-            places: BTreeMap::new(),
-        }
+        Self { layers, table, incomplete, ..Self::default() }
     }
 
     /// Whether a `[[router]]` table is read.

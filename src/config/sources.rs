@@ -14,6 +14,7 @@ use std::path::PathBuf;
 pub(super) const NAME: &str = "name";
 
 /// Everything that was written, and what reading it has shown so far.
+#[derive(Default)]
 pub(super) struct Sources {
     /// Our variables that are set to something, by their names in the file.
     environment: Dict,
@@ -37,13 +38,7 @@ struct File {
 impl Sources {
     /// Reads the environment and the file it names.
     pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
-        let mut sources = Self {
-            environment: Dict::new(),
-            file: None,
-            incomplete: false,
-            faults: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut sources = Self::default();
         sources.read_environment(variables);
         if let Some(path) = sources.environment.get("config").and_then(Value::as_str).map(str::to_owned) {
             match sources.read_file(&path) {
@@ -197,10 +192,10 @@ impl Sources {
         by_environment
     }
 
-    /// Tells of texts with other than one value for all routers or one for each, which are broken then.
+    /// Tells of texts with other than one value for all routers or one for each, and puts [`broken`] in their place.
     fn tell_counts(&mut self, count: Option<usize>) {
         let Some(routers) = count else { return };
-        // What the environment says to every virtual router.
+        // What the environment has a value of for every virtual router does not count in the file.
         let whole = |(_, value): &(_, &Value)| value.as_str().is_some_and(|text| !places(text).contains(&""));
         let replaced: BTreeSet<_> =
             self.environment.iter().filter(whole).map(|(key, _)| key.clone()).collect();
@@ -212,8 +207,8 @@ impl Sources {
         for (place, key, value) in environment.chain(file) {
             let places = values(key, value);
             if key == "vip" && places.contains(&"") {
-                self.faults
-                    .push(format!("{place} has no address between two semicolons; leave one of them out"));
+                let fault = format!("{place} has no address between two semicolons; leave one of them out");
+                self.faults.push(fault);
                 continue;
             }
             let number = places.len();
@@ -239,7 +234,7 @@ fn later(what: &str) -> String {
     format!("{what} is not supported by this version yet; leave it unset")
 }
 
-/// What one virtual router is told outside its table: with all others, and alone.
+/// What stands outside the tables for one virtual router: what is for all, and what is for it alone.
 fn split(table: &Dict, router: usize) -> [Dict; 2] {
     let [mut shared, mut own] = [Dict::new(), Dict::new()];
     for (key, value) in table {
