@@ -411,11 +411,9 @@ pub fn targets(router: &config::Router, snapshot: Option<&Snapshot>) -> Result<V
         (CheckSetting::Published(wanted), Some(snapshot)) => {
             let ports = snapshot.ports_of(wanted);
             match wanted {
-                None if ports.is_empty() => {
-                    Err("no load balancer service publishes a TCP port on the member \
+                None if ports.is_empty() => Err("no load balancer service publishes a TCP port on the member \
                                                  hosts; set OUTRIDER_LB or OUTRIDER_CHECK"
-                        .to_owned())
-                }
+                    .to_owned()),
                 Some((stack, service)) if ports.is_empty() => {
                     Err(format!("the service {stack}/{service} publishes no TCP port on the member hosts"))
                 }

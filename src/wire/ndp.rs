@@ -156,9 +156,7 @@ pub fn decode_frame(frame: &[u8]) -> Option<Claim> {
             }
             (advert.get_target_addr(), NdpOptionTypes::TargetLLAddr)
         }
-        Icmpv6Types::NeighborSolicit
-            if NeighborSolicitPacket::new(message)?.get_target_addr().is_multicast() =>
-        {
+        Icmpv6Types::NeighborSolicit if NeighborSolicitPacket::new(message)?.get_target_addr().is_multicast() => {
             return None;
         }
         Icmpv6Types::NeighborSolicit => (source, NdpOptionTypes::SourceLLAddr),
