@@ -213,7 +213,7 @@ fn a_leaver_defends_the_address_against_another_one() {
     trace.wait(1);
     trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 12]));
     trace.wait(250);
-    assert_eq!(trace.count(&Command::Announce), 7, "{:?}", trace.did);
+    assert_eq!(trace.count(&Command::Announce), 6, "{:?}", trace.did);
     let mut yielding = Trace::active();
     yielding.act(Agent::handle_shutdown);
     yielding.did.clear();
