@@ -5,14 +5,13 @@
 
 use crate::holders::Holders;
 use crate::site::{SOON, Settings, ip, tool};
-use crate::speech::{Speech, VRID};
+use crate::speech::{Speech, VRID, link_local};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use outrider::lab::Host;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
 use std::fs;
-use std::net::Ipv6Addr;
 use std::path::Path;
 use tokio::process::Command;
 
@@ -70,6 +69,8 @@ pub async fn start(
         number(namespace, host.index(), speech).await?;
     }
     let zebra = daemon(host, "zebra", "", folder).await?;
+    // vrrpd waits for ten seconds if there is no zebra yet.
+    zebra.wait_for_line("starting: ", SOON).await?;
     let (family, version) = (if speech.ipv6 { "ipv6" } else { "ip" }, speech.version);
     let configuration = format!(
         "interface eth0\n vrrp {VRID} version {version}\n vrrp {VRID} priority {}\n \
@@ -90,8 +91,8 @@ async fn number(namespace: &Namespace, host: usize, speech: &Speech) -> Result<(
     ip(namespace, &format!("link set {INTERFACE} address 00:00:5e:00:{byte:02x}:{VRID:02x}")).await?;
     ip(namespace, &format!("link set {INTERFACE} addrgenmode none")).await?;
     if speech.ipv6 {
-        // Its adverts come from this one. In the order of the hosts.
-        let source = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x211 + u16::try_from(host)?);
+        // Its adverts come from the interface's first one.
+        let source = link_local(host, 2);
         ip(namespace, &format!("address add {source}/64 dev {INTERFACE} nodad")).await?;
     }
     ip(namespace, &format!("address add {}/{prefix} dev {INTERFACE} nodad", speech.vip())).await?;

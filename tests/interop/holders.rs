@@ -54,7 +54,12 @@ impl Holders {
                         let length = socket.recv(&mut buffer).await.expect("every notification is read");
                         let at = Instant::now();
                         for held in states(&buffer[..length]) {
-                            links.lock().unwrap().1.push(Change { at, host, address, held });
+                            let changes = &mut links.lock().unwrap().1;
+                            // Everything about an interface is told, not only whether it is open.
+                            let last = changes.iter().rev().find(|change| change.host == host);
+                            if last.is_some_and(|last| last.held) != held {
+                                changes.push(Change { at, host, address, held });
+                            }
                         }
                     }
                 });

@@ -34,7 +34,7 @@ async fn held_back(theirs: Speech, ours: Speech, said: &[&str]) -> Result<()> {
         ensure!(lines.count() == 1, "said more than once: {words:?}");
     }
 
-    let since = Instant::now();
+    let since = site.client_uses(THEIRS).await?;
     site.stop(THEIRS).await?;
     let limit = UNSEEN + ours.master_down() + Duration::from_millis(1500);
     site.assert_settles(OURS, since, OVERLAP, limit).await
@@ -90,7 +90,7 @@ async fn another_list_of_addresses() -> Result<()> {
     tokio::time::sleep(LONG).await;
     site.assert_alone(THEIRS, since)?;
 
-    let since = Instant::now();
+    let since = site.client_uses(THEIRS).await?;
     site.stop(THEIRS).await?;
     site.assert_settles(OURS, since, OVERLAP, speech.skew() + Duration::from_millis(1500)).await
 }
@@ -121,7 +121,7 @@ async fn another_interval_in_version_3_is_learnt() -> Result<()> {
     site.start_backup(OURS, fast).await?;
     site.assert_calm(THEIRS).await?;
     site.assert_alone(THEIRS, since)?;
-    let since = Instant::now();
+    let since = site.client_uses(THEIRS).await?;
     site.stop(THEIRS).await?;
     site.assert_settles(OURS, since, OVERLAP, speech.skew() + Duration::from_millis(1500)).await?;
 

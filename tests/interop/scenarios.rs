@@ -38,7 +38,7 @@ async fn pair(speech: Speech, holder: (usize, Settings), backup: (usize, Setting
 /// Each stops in good order, and comes back as a Backup.
 pub async fn stops(speech: Speech, kind: Kind) -> Result<()> {
     let mut site = pair(speech, (THEIRS, kind.at(100)), (OURS, ours(150))).await?;
-    let since = Instant::now();
+    let since = site.client_uses(THEIRS).await?;
     site.stop(THEIRS).await?;
     site.assert_settles(OURS, since, OVERLAP, speech.skew() + BUSY).await?;
 
@@ -46,7 +46,7 @@ pub async fn stops(speech: Speech, kind: Kind) -> Result<()> {
     site.start_backup(THEIRS, kind.at(100)).await?;
     site.assert_alone(OURS, since)?;
 
-    let since = Instant::now();
+    let since = site.client_uses(OURS).await?;
     site.stop(OURS).await?;
     site.assert_settles(THEIRS, since, OVERLAP, OVERLAP).await?;
 
@@ -58,7 +58,7 @@ pub async fn stops(speech: Speech, kind: Kind) -> Result<()> {
 /// Each dies, and comes back as a Backup.
 pub async fn dies(speech: Speech, kind: Kind) -> Result<()> {
     let mut site = pair(speech, (THEIRS, kind.at(100)), (OURS, ours(150))).await?;
-    let since = Instant::now();
+    let since = site.client_uses(THEIRS).await?;
     site.crash(THEIRS).await?;
     site.assert_settles(OURS, since, OVERLAP, speech.master_down() + BUSY).await?;
 
@@ -66,7 +66,7 @@ pub async fn dies(speech: Speech, kind: Kind) -> Result<()> {
     site.start_backup(THEIRS, kind.at(100)).await?;
     site.assert_alone(OURS, since)?;
 
-    let since = Instant::now();
+    let since = site.client_uses(OURS).await?;
     site.crash(OURS).await?;
     site.assert_settles(THEIRS, since, speech.lease(), speech.master_down() + BUSY).await?;
 
@@ -80,14 +80,12 @@ async fn split(speech: Speech, hosts: [(usize, Settings); 2], winner: usize) -> 
     let mut site = pair(speech, hosts[0], hosts[1]).await?;
     site.split().await?;
     site.wait_for_holders(&[0, 1]).await?;
-    site.mislead_client(1 - winner).await?;
-    let since = Instant::now();
+    let since = site.client_uses(1 - winner).await?;
     site.heal().await?;
     site.assert_settles(winner, since, speech.interval() * 2 + BUSY, OVERLAP).await?;
-    site.wait_for_client_to_know(winner).await?;
 
     // They know each other again.
-    let since = Instant::now();
+    let since = site.client_uses(winner).await?;
     site.stop(winner).await?;
     site.assert_settles(1 - winner, since, OVERLAP, speech.skew() + BUSY).await
 }
@@ -113,7 +111,7 @@ pub async fn split_equal_priority_theirs_higher_address(speech: Speech, kind: Ki
 async fn preempts(speech: Speech, lower: (usize, Settings), higher: (usize, Settings)) -> Result<()> {
     let mut site = Site::new(2, speech).await?;
     site.start_holder(lower.0, lower.1).await?;
-    let since = Instant::now();
+    let since = site.client_uses(lower.0).await?;
     site.start(higher.0, higher.1).await?;
     site.assert_settles(higher.0, since, OVERLAP, OVERLAP).await
 }

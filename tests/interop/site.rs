@@ -269,8 +269,8 @@ impl Site {
         waited.await.with_context(|| format!("{:?} have it, not {wanted:?}", self.holders()))
     }
 
-    /// Asserts that a change that began at `since` ends with this one holder, and stays so; and for how long at most
-    /// two had the address meanwhile, or none.
+    /// Asserts that a change that began at `since` ends with this one holder, that it stays so, and that clients are
+    /// told; and for how long at most two had the address meanwhile, or none.
     pub async fn assert_settles(
         &self,
         holder: usize,
@@ -286,7 +286,11 @@ impl Site {
         let worst = holders::worst(&changes, since, Instant::now());
         ensure!(worst.two <= two_at_most, "two holders for {:?}, at most {two_at_most:?}", worst.two);
         ensure!(worst.none <= none_at_most, "no holder for {:?}, at most {none_at_most:?}", worst.none);
-        Ok(())
+        match self.routers[holder] {
+            // vrrpd announces the address before the interface is open, and never again.
+            Some(Router::Frr(_)) => Ok(()),
+            _ => self.wait_for_client_to_know(holder).await,
+        }
     }
 
     /// Asserts that a host, and no other, has had the address all the time since.
@@ -330,16 +334,17 @@ impl Site {
         nft(self.lab.switch().namespace(), "delete table bridge split").await
     }
 
-    /// Makes the client believe that the address is at a host.
-    pub async fn mislead_client(&self, host: usize) -> Result<()> {
+    /// The client sends to the address at this host, from now on: whoever takes the address has to tell it.
+    pub async fn client_uses(&self, host: usize) -> Result<Instant> {
         let mac = self.hardware_address(host).await?;
         let vip = self.speech.vip();
         let client = self.lab.client_namespace();
-        ip(client, &format!("neighbor replace {vip} lladdr {mac} dev eth0 nud stale")).await.map(drop)
+        ip(client, &format!("neighbor replace {vip} lladdr {mac} dev eth0 nud stale")).await?;
+        Ok(Instant::now())
     }
 
-    /// Waits until the client, which has asked nobody, believes that the address is at a host.
-    pub async fn wait_for_client_to_know(&self, host: usize) -> Result<()> {
+    /// Waits until the client, which asks nobody, has been told that the address is at a host.
+    async fn wait_for_client_to_know(&self, host: usize) -> Result<()> {
         let mac = self.hardware_address(host).await?;
         let vip = self.speech.vip();
         let client = self.lab.client_namespace();
@@ -387,7 +392,7 @@ impl Drop for Site {
 /// Addresses of IPv6 that are the same each time, and usable at once.
 async fn number_ipv6(namespace: &Namespace, number: usize) -> Result<()> {
     ip(namespace, "-6 address flush dev eth0").await?;
-    for address in [link_local(number), global(number)] {
+    for address in [link_local(number, 1), global(number)] {
         ip(namespace, &format!("address add {address}/64 dev eth0 nodad")).await?;
     }
     Ok(())

@@ -36,7 +36,7 @@ impl Speech {
     pub fn source(&self, host: usize) -> IpAddr {
         match (self.ipv6, self.multicast) {
             (false, _) => IpAddr::from([10, 10, 10, 11 + u8::try_from(host).unwrap()]),
-            (true, true) => link_local(host).into(),
+            (true, true) => link_local(host, 1).into(),
             (true, false) => global(host).into(),
         }
     }
@@ -88,6 +88,8 @@ pub fn global(host: usize) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x11 + u16::try_from(host).unwrap())
 }
 
-pub fn link_local(host: usize) -> Ipv6Addr {
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11 + u16::try_from(host).unwrap())
+/// A host may have several: vrrpd's adverts come from one of its own. All of one host are above those of the host
+/// before it.
+pub fn link_local(host: usize, number: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x11 + u16::try_from(host).unwrap(), number)
 }
