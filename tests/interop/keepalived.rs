@@ -9,6 +9,7 @@ use outrider::lab::Host;
 use outrider::lab::process::Process;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use tokio::process::Command;
 
@@ -56,14 +57,21 @@ fn configuration(host: &Host, hosts: usize, speech: &Speech, settings: &Settings
             "    authentication {{\n        auth_type PASS\n        auth_pass {password}\n    }}\n"
         );
     }
-    let prefix = if speech.ipv6 { 64 } else { 24 };
-    let mut addresses = format!("        {}/{prefix} dev eth0\n", speech.vip());
-    for address in settings.more_addresses {
-        let _ = writeln!(addresses, "        {address}/{prefix} dev eth0");
+    let list = |addresses: &[IpAddr]| {
+        let prefix = |address: &IpAddr| if address.is_ipv4() { 24 } else { 64 };
+        let line = |address| format!("        {address}/{} dev eth0\n", prefix(address));
+        addresses.iter().map(line).collect::<String>()
+    };
+    let parse = |addresses: &[&str]| addresses.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+    let addresses = list(&[&[speech.vip()], &parse(settings.more_addresses)[..]].concat());
+    let _ = write!(lines, "    virtual_ipaddress {{\n{addresses}    }}\n");
+    if !settings.excluded_addresses.is_empty() {
+        let excluded = list(&parse(settings.excluded_addresses));
+        let _ = write!(lines, "    virtual_ipaddress_excluded {{\n{excluded}    }}\n");
     }
     format!(
         "global_defs {{\n    router_id {name}\n    vrrp_version {version}\n    vrrp_garp_master_delay 1\n    \
-         script_user root\n}}\n\nvrrp_instance vips {{\n{lines}    virtual_ipaddress {{\n{addresses}    }}\n}}\n",
+         script_user root\n}}\n\nvrrp_instance vips {{\n{lines}}}\n",
         name = host.name(),
         version = speech.version
     )

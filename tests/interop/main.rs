@@ -11,6 +11,7 @@ mod keepalived;
 mod migration;
 mod mistakes;
 mod scenarios;
+mod several_addresses;
 mod site;
 mod speech;
 mod with_frr;

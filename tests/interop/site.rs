@@ -36,8 +36,9 @@ pub struct Settings {
     pub kind: Kind,
     pub priority: u8,
     pub preempt: bool,
-    /// Of the virtual router, besides the address.
+    /// keepalived's, besides the address: in its adverts, and not in them.
     pub more_addresses: &'static [&'static str],
+    pub excluded_addresses: &'static [&'static str],
     /// outrider's variables, on top of those of the group.
     pub variables: &'static [(&'static str, &'static str)],
 }
@@ -45,7 +46,14 @@ pub struct Settings {
 impl Kind {
     /// A router of this kind, with this priority and without preemption.
     pub const fn at(self, priority: u8) -> Settings {
-        Settings { kind: self, priority, preempt: false, more_addresses: &[], variables: &[] }
+        Settings {
+            kind: self,
+            priority,
+            preempt: false,
+            more_addresses: &[],
+            excluded_addresses: &[],
+            variables: &[],
+        }
     }
 }
 
@@ -344,7 +352,7 @@ impl Site {
     }
 
     /// Waits until the client, which asks nobody, has been told that the address is at a host.
-    async fn wait_for_client_to_know(&self, host: usize) -> Result<()> {
+    pub async fn wait_for_client_to_know(&self, host: usize) -> Result<()> {
         let mac = self.hardware_address(host).await?;
         let vip = self.speech.vip();
         let client = self.lab.client_namespace();
@@ -396,6 +404,11 @@ async fn number_ipv6(namespace: &Namespace, number: usize) -> Result<()> {
         ip(namespace, &format!("address add {address}/64 dev eth0 nodad")).await?;
     }
     Ok(())
+}
+
+/// How many lines of a process contain this.
+pub fn count(process: &Process, pattern: &str) -> usize {
+    process.lines().iter().filter(|line| line.text.contains(pattern)).count()
 }
 
 /// Where a program is, or which Debian package has it.
