@@ -106,6 +106,8 @@ pub struct Followed {
     pub priority: u8,
     /// When it was last heard.
     pub last: Time,
+    /// It has said that it gives the address up, when that proved nothing.
+    resigned: bool,
 }
 
 /// What an Active has to look after.
@@ -263,27 +265,32 @@ impl Router {
         if self.state == State::Active && advert.priority > 0 && self.resigned.is_some_and(overtaken) {
             return;
         }
+        if advert.priority == 0 {
+            self.former = self.former.filter(|former| former.from != from);
+            if let Some(followed) = self.followed.as_mut().filter(|followed| followed.from == from) {
+                followed.resigned = true;
+            }
+        }
         match (self.state, advert.priority) {
             (State::Active, 0) => self.heard_resignation(now, from, out),
             (State::Active, _) => self.heard_rival(now, from, advert, out),
             // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
             // that was stopped: somebody else may have it by now.
-            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {
-                self.former = self.former.filter(|former| former.from != from);
-            }
+            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
             (_, 0) if now < self.listening_since + self.interval => {}
             (_, 0) => {
                 // Who was heard besides may be there still: the successor, whose first advert was faster than the
                 // last ones of whom it relieved, or the other one of two holders.
-                self.followed = self.former.take().filter(|former| now < former.last + self.master_down());
+                let turn = now + if successor { Duration::ZERO } else { self.skew() };
+                self.followed = self.former.take().filter(|former| now < former.last + self.interval * 3);
                 if let Some(other) = self.followed {
-                    self.down_at = other.last + self.master_down();
+                    self.down_at = turn.max(other.last + self.master_down());
                     return;
                 }
                 self.resigned = Some((from, now));
                 self.vacated = Some(format!("{from} gave the address up"));
                 self.farewell = None;
-                self.down_at = now + if successor { Duration::ZERO } else { self.skew() };
+                self.down_at = turn;
             }
             (State::Backup, priority) if self.preempts(now, from, priority) => {}
             (_, _) => self.follow(now, from, advert, out),
@@ -307,10 +314,10 @@ impl Router {
         if self.followed.is_none_or(|followed| followed.from != from) {
             let text = format!("{from} holds the address with priority {}", advert.priority);
             out.push_back(Command::Tell(Event::Notice(text)));
-            self.former = self.followed;
+            self.former = self.followed.filter(|followed| !followed.resigned);
         }
         self.interval = advert.interval;
-        self.followed = Some(Followed { from, priority: advert.priority, last: now });
+        self.followed = Some(Followed { from, priority: advert.priority, last: now, resigned: false });
         self.down_at = now + self.master_down();
         self.vacated = None;
         self.blocked = None;
