@@ -136,6 +136,22 @@ fn one_of_two_holders_vacates_nothing() {
     assert_eq!(trace.state(), State::Active);
 }
 
+/// Simulation seed 252771: a resignation that came too soon after the start proved nothing, but it was one.
+#[test]
+fn who_has_resigned_is_not_followed_again() {
+    let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.hear(12, 250);
+    trace.wait(50);
+    trace.hear(12, 0);
+    trace.hear(13, 150);
+    trace.wait(300);
+    trace.hear(13, 0);
+    trace.wait(121);
+    assert_eq!(trace.state(), State::Backup);
+    trace.wait(1);
+    assert_eq!(trace.state(), State::Active);
+}
+
 /// Found by the model: the former Active's last advert and its priority 0 come after its successor's first advert.
 #[test]
 fn what_a_successors_first_advert_overtook_vacates_nothing() {
