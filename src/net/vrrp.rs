@@ -198,11 +198,13 @@ impl Receiver {
     }
 
     fn message(&self, buffer: &[u8], length: usize) -> Option<Received> {
-        let message = buffer.get(..length).and_then(match self.family {
-            Family::V4 => datagram::read_v4,
-            Family::V6 => datagram::read_v6,
-        });
-        if message.is_none() {
+        let packet = buffer.get(..length)?;
+        let (is_vrrp, message) = match self.family {
+            Family::V4 => (datagram::is_vrrp_v4(packet), datagram::read_v4(packet)),
+            Family::V6 => (datagram::is_vrrp_v6(packet), datagram::read_v6(packet)),
+        };
+        // Before the socket had its filter, anything may have come in.
+        if is_vrrp && message.is_none() {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }
         message

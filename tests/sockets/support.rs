@@ -55,7 +55,9 @@ pub fn with_hosts<F: Future<Output = ()>>(test: impl FnOnce(Host, Host) -> F + S
         set_up("left0", 1);
         right.enter();
         set_up("right0", 2);
+        wait_for("right0", 2);
         left.enter();
+        wait_for("left0", 1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test(left, right));
     };
@@ -69,6 +71,17 @@ fn set_up(interface: &str, number: u8) {
     ip(&format!("address add 2001:db8::{number}/64 dev {interface} nodad"));
     ip(&format!("address add fe80::{number}/64 dev {interface} nodad"));
     ip(&format!("link set {interface} up"));
+}
+
+/// Until it has noticed the far end, an interface drops what it is to send; and only with their routes IPv6
+/// addresses are in effect.
+fn wait_for(interface: &str, number: u8) {
+    eventually("the interface is up", || {
+        let routes = ip(&format!("-6 route show table local dev {interface}"));
+        ip(&format!("link show {interface}")).contains("state UP")
+            && routes.contains(&format!("local 2001:db8::{number} "))
+            && routes.contains(&format!("local fe80::{number} "))
+    });
 }
 
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {

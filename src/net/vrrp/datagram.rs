@@ -8,32 +8,60 @@ use pnet_packet::ipv4::{Ipv4Flags, Ipv4Packet};
 use pnet_packet::ipv6::Ipv6Packet;
 use socket2::SockFilter;
 
+/// Where the IPv4 header says what it carries.
+const PROTOCOL_AT: u32 = 9;
 /// Where the IPv6 header says what follows it, and where an extension header says it.
 const NEXT_HEADER: u32 = 6;
 const EXTENSION: u32 = 40;
+/// The extension headers that anything may hide behind.
+const EXTENSIONS: [u8; 5] = [
+    IpNextHeaderProtocols::Hopopt.0,
+    IpNextHeaderProtocols::Ipv6Route.0,
+    IpNextHeaderProtocols::Ipv6Frag.0,
+    IpNextHeaderProtocols::Ah.0,
+    IpNextHeaderProtocols::Ipv6Opts.0,
+];
 
 /// What the socket lets through of IPv4: protocol 112.
 pub(super) fn filter_v4() -> [SockFilter; 4] {
-    only(LOAD_BYTE, 9, PROTOCOL.into())
+    only(LOAD_BYTE, PROTOCOL_AT, PROTOCOL.into())
+}
+
+/// The same of a packet.
+pub(super) fn is_vrrp_v4(packet: &[u8]) -> bool {
+    byte(packet, PROTOCOL_AT) == Some(PROTOCOL)
 }
 
 /// What the socket lets through of IPv6: next header 112, and, so that they are counted, those that have it behind
 /// one extension header.
 pub(super) fn filter_v6() -> [SockFilter; 11] {
-    let is = |value, then, otherwise| SockFilter::new(JUMP_IF_EQUAL, then, otherwise, value);
+    let is = |value: u8, then, otherwise| SockFilter::new(JUMP_IF_EQUAL, then, otherwise, value.into());
+    let [a, b, c, d, e] = EXTENSIONS;
     [
         SockFilter::new(LOAD_BYTE, 0, 0, NEXT_HEADER),
-        is(PROTOCOL.into(), 7, 0),
-        is(IpNextHeaderProtocols::Hopopt.0.into(), 4, 0),
-        is(IpNextHeaderProtocols::Ipv6Route.0.into(), 3, 0),
-        is(IpNextHeaderProtocols::Ipv6Frag.0.into(), 2, 0),
-        is(IpNextHeaderProtocols::Ah.0.into(), 1, 0),
-        is(IpNextHeaderProtocols::Ipv6Opts.0.into(), 0, 3),
+        is(PROTOCOL, 7, 0),
+        is(a, 4, 0),
+        is(b, 3, 0),
+        is(c, 2, 0),
+        is(d, 1, 0),
+        is(e, 0, 3),
         SockFilter::new(LOAD_BYTE, 0, 0, EXTENSION),
-        is(PROTOCOL.into(), 0, 1),
+        is(PROTOCOL, 0, 1),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
         SockFilter::new(RETURN, 0, 0, 0),
     ]
+}
+
+/// The same of a packet.
+pub(super) fn is_vrrp_v6(packet: &[u8]) -> bool {
+    match byte(packet, NEXT_HEADER) {
+        Some(next) if EXTENSIONS.contains(&next) => byte(packet, EXTENSION) == Some(PROTOCOL),
+        next => next == Some(PROTOCOL),
+    }
+}
+
+fn byte(packet: &[u8], at: u32) -> Option<u8> {
+    packet.get(usize::try_from(at).ok()?).copied()
 }
 
 /// Reads an IPv4 datagram of protocol 112 that may be followed by padding. The kernel has not looked at it yet,

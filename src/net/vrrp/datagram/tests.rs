@@ -120,5 +120,10 @@ fn of_ipv6_only_bare_adverts_are_read() {
         let mut packet = good_v6();
         packet[offset] = byte;
         assert_eq!(read_v6(&packet), None, "{what}");
+        // The bytes behind the header do not say 112.
+        assert_eq!(is_vrrp_v6(&packet), matches!(offset, 0 | 5), "{what}");
+        packet[40] = 112;
+        assert_eq!(is_vrrp_v6(&packet), byte != 17, "{what}");
     }
+    assert!(!is_vrrp_v6(&[]) && !is_vrrp_v4(&[]) && is_vrrp_v4(GOOD) && !is_vrrp_v4(&with(9, &[111])));
 }
