@@ -90,7 +90,7 @@ async fn there_and_back(speech: Speech) -> Result<()> {
         ensure!(outage.longest <= GAP, "{outage:?}");
         let seconds = usize::try_from(GAP.as_secs() + 1)?;
         ensure!(outage.lost <= RATE * seconds, "{outage:?}");
-        ensure!(outage.answered > outage.lost * 5, "{outage:?}");
+        ensure!(outage.answered > outage.lost * 2, "{outage:?}");
     }
     let worst = site.worst(begun);
     ensure!(worst.two <= OVERLAP, "two holders for {:?}", worst.two);
