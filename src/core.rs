@@ -56,7 +56,7 @@ const REFUSAL: Duration = Duration::from_secs(5);
 /// Adverts that cannot be accepted count as a holder for at least this long: longer than three of keepalived's
 /// usual intervals.
 const UNSEEN: Duration = Duration::from_secs(4);
-/// How long a station that announces our address has to turn out to be a router that takes over.
+/// How long a station that announces our address has to turn out to be a router that takes over, at least.
 const CONTEST: Duration = Duration::from_millis(200);
 /// How long a peer may have our own priority before it is named.
 const EQUAL: Duration = Duration::from_secs(10);
@@ -186,7 +186,7 @@ impl Agent {
         let overdue = self.router.suspicious_at().filter(|at| *at > self.turn);
         // Without a link nobody is asked.
         let guard = if self.link_is_up() { self.guard.deadline() } else { None };
-        let contested = self.contested.map(|(_, at)| at + CONTEST);
+        let contested = self.contested.map(|(_, at)| at + self.contest());
         let deadlines = [contested, self.router.deadline(), overdue, self.probe.deadline(), guard, refused];
         deadlines.into_iter().flatten().fold(pulse, Time::min)
     }
@@ -374,7 +374,7 @@ impl Agent {
         self.peers.saw(address);
         if self.settings.addresses.contains(&address) {
             self.probe.answered(now, mac);
-            let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= CONTEST);
+            let rival = self.rival_at.is_some_and(|at| now.saturating_sub(at) <= self.contest());
             if self.router.state() == State::Active && !rival {
                 self.contested.get_or_insert((mac, now));
             }

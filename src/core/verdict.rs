@@ -5,6 +5,7 @@ use super::members::{self, Membership, Standing};
 use super::router::{Leave, NoClaim, Stance};
 use super::{Agent, CONTEST, Command, Drain, FRESH, Freshness, REFUSAL, Time, UNSEEN, hardware};
 use std::net::IpAddr;
+use std::time::Duration;
 
 impl Agent {
     pub(super) fn stance(&self, now: Time, first: bool) -> Stance {
@@ -45,13 +46,19 @@ impl Agent {
         self.commands.push_back(Command::Drained(result));
     }
 
+    /// FRR's first advert over IPv6 is lost, and any may be: whoever announces the address is given the time of the
+    /// next. Were it a router that takes over, our answer would mislead clients for good, since FRR announces once.
+    pub(super) fn contest(&self) -> Duration {
+        CONTEST.max(self.settings.interval * 3 / 2)
+    }
+
     /// Announces again what another station has announced as its own, unless that was a router that takes over:
     /// its advert would have been here by now.
     pub(super) fn defend(&mut self, now: Time) {
         let Some((mac, at)) = self.contested else { return };
         if self.router.state() != State::Active {
             self.contested = None;
-        } else if now >= at + CONTEST {
+        } else if now >= at + self.contest() {
             self.contested = None;
             let text =
                 format!("the address is announced by {}, too, which is no router of ours", hardware(mac));

@@ -78,6 +78,14 @@ impl Router {
         }
     }
 
+    fn kind(&self) -> Kind {
+        match self {
+            Router::Outrider(_) => Kind::Outrider,
+            Router::Keepalived(_) => Kind::Keepalived,
+            Router::Frr(_) => Kind::Frr,
+        }
+    }
+
     /// Whose log tells of the state.
     fn speaker(&self) -> &Process {
         match self {
@@ -277,9 +285,21 @@ impl Site {
         waited.await.with_context(|| format!("{:?} have it, not {wanted:?}", self.holders()))
     }
 
-    /// Asserts that a change that began at `since` ends with this one holder, that it stays so, and that clients are
-    /// told; and for how long at most two had the address meanwhile, or none.
+    /// The same as [`Site::assert_held`], and that clients are told.
     pub async fn assert_settles(
+        &self,
+        holder: usize,
+        since: Instant,
+        two_at_most: Duration,
+        none_at_most: Duration,
+    ) -> Result<()> {
+        self.assert_held(holder, since, two_at_most, none_at_most).await?;
+        self.wait_for_client_to_know(holder).await
+    }
+
+    /// Asserts that a change that began at `since` ends with this one holder, and that it stays so; and for how long at
+    /// most two had the address meanwhile, or none.
+    pub async fn assert_held(
         &self,
         holder: usize,
         since: Instant,
@@ -294,11 +314,7 @@ impl Site {
         let worst = holders::worst(&changes, since, Instant::now());
         ensure!(worst.two <= two_at_most, "two holders for {:?}, at most {two_at_most:?}", worst.two);
         ensure!(worst.none <= none_at_most, "no holder for {:?}, at most {none_at_most:?}", worst.none);
-        match self.routers[holder] {
-            // vrrpd announces the address before the interface is open, and never again.
-            Some(Router::Frr(_)) => Ok(()),
-            _ => self.wait_for_client_to_know(holder).await,
-        }
+        Ok(())
     }
 
     /// Asserts that a host, and no other, has had the address all the time since.
@@ -351,6 +367,11 @@ impl Site {
         Ok(Instant::now())
     }
 
+    /// What a host's router is.
+    pub fn kind(&self, host: usize) -> Option<Kind> {
+        self.routers[host].as_ref().map(Router::kind)
+    }
+
     /// Waits until the client, which asks nobody, has been told that the address is at a host.
     pub async fn wait_for_client_to_know(&self, host: usize) -> Result<()> {
         let mac = self.hardware_address(host).await?;
@@ -363,10 +384,7 @@ impl Site {
 
     /// The hardware address under which a host answers for the address.
     async fn hardware_address(&self, host: usize) -> Result<String> {
-        let card = match &self.routers[host] {
-            Some(Router::Frr(_)) => frr::INTERFACE,
-            _ => "eth0",
-        };
+        let card = if self.kind(host) == Some(Kind::Frr) { frr::INTERFACE } else { "eth0" };
         let shown = ip(self.namespace(host), &format!("-oneline link show {card}")).await?;
         let mac = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1);
         Ok(mac.context("a hardware address")?.to_owned())

@@ -123,14 +123,20 @@ fn an_address_that_a_foreign_station_announces_is_announced_again() {
         trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
         trace.wait(1);
     }
-    trace.wait(200);
+    trace.wait(300);
     assert_eq!(trace.count(&Command::Announce), 5, "{:?}", trace.did);
     assert_eq!(trace.said("is announced by 02:00:00:00:00:09"), 1);
-    let mut taken = Trace::active();
-    taken.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
-    taken.hear(12, 101);
-    taken.wait(300);
-    assert_eq!((taken.count(&Command::Announce), taken.said("is announced by")), (0, 0), "it was the taker");
+    for pause in [0, 220] {
+        let mut taken = Trace::active();
+        taken.wait(2000);
+        taken.did.clear();
+        taken.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 9]));
+        taken.wait(pause);
+        taken.hear(12, 101);
+        taken.wait(400);
+        let answers = (taken.count(&Command::Announce), taken.said("is announced by"));
+        assert_eq!(answers, (0, 0), "it was the taker, though its first advert may be lost");
+    }
 }
 
 #[test]
