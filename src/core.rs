@@ -15,28 +15,31 @@ pub mod command;
 pub mod event;
 pub mod fitness;
 pub mod guard;
+pub mod input;
 pub mod lease;
 pub mod members;
 mod mistakes;
 pub mod peers;
 pub mod probe;
 pub mod router;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod timing;
 mod verdict;
 
-use advert::{Advert, Checksum, Version};
-use announce::Announcements;
-use auth::{Auth, Mode, Proof, Verifier};
+use advert::Checksum;
+use auth::{Auth, Mode, Verifier};
 use command::Command;
 use event::{Event, State};
 use fitness::Fitness;
-use guard::{Guard, Guards, Watch};
+use guard::{Guard, Watch};
+pub use input::{Force, Heard, Kernel, Outcome};
 use members::Membership;
 use peers::Peers;
 use probe::Probe;
 use router::Router;
+pub use settings::{Family, Settings};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -59,116 +62,6 @@ const CONTEST: Duration = Duration::from_millis(200);
 const EQUAL: Duration = Duration::from_secs(10);
 /// Causes of warnings that are told apart, so that forged sources cannot fill the memory.
 const WARNED_MAX: usize = 256;
-
-/// What one look at one check of the load balancer showed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It answered.
-    Pass,
-    /// It is certainly dead: the connection was refused, twice. Needs no `fall`.
-    Dead(String),
-    /// It did not answer as it should; counts up to `fall`.
-    Fail(String),
-}
-
-/// What the core needs to know of the settings.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Settings {
-    /// The virtual router, 1-255.
-    pub vrid: u8,
-    /// Version of VRRP.
-    pub version: Version,
-    /// The address our adverts come from.
-    pub source: IpAddr,
-    /// The addresses of the virtual router.
-    pub addresses: Vec<IpAddr>,
-    /// Advertisement interval.
-    pub interval: Duration,
-    /// Priority, if set by hand.
-    pub priority: Option<u8>,
-    /// Whether a higher priority takes the address from a lower one.
-    pub preempt: bool,
-    /// How long a lower priority is borne before that.
-    pub preempt_delay: Duration,
-    /// Lifetime of the address in the kernel, whole seconds; none: for ever.
-    pub lease: Option<Duration>,
-    /// How long a leaver waits for its successor.
-    pub handover_limit: Duration,
-    /// Gratuitous ARP.
-    pub announcements: Announcements,
-    /// Lowest TTL an advert may arrive with.
-    pub min_ttl: u8,
-    /// The multicast group that adverts go to; none: to each peer by unicast.
-    pub group: Option<IpAddr>,
-    /// Form of the checksum that is sent, to those who were not heard with another.
-    pub checksum: Checksum,
-    /// How adverts are authenticated.
-    pub auth: Auth,
-    /// The virtual routers of this agent that come before this one: the first ranks are spread.
-    pub earlier: Vec<u8>,
-    /// Successes that make an unfit host fit.
-    pub rise: u32,
-    /// Failures that make a fit host unfit.
-    pub fall: u32,
-    /// Whose sign of life is wanted before a claim.
-    pub guards: Guards,
-}
-
-/// What the kernel did about the addresses, or what happened to them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Kernel {
-    /// They were added by a request sent at this moment.
-    Added {
-        /// When the request was sent.
-        sent: Time,
-    },
-    /// Their lifetime was renewed by a request sent at this moment.
-    Renewed {
-        /// When the request was sent.
-        sent: Time,
-    },
-    /// They are removed.
-    Removed,
-    /// A request was not made, or was undone, because its time had passed.
-    TooLate,
-    /// A request failed.
-    Failed {
-        /// Whether it was to add (else: to renew or to remove).
-        adding: bool,
-        /// The error, for people.
-        why: String,
-    },
-    /// Somebody else removed one of them.
-    Gone,
-    /// One of them is there and is not ours: what to do about it, for people.
-    Foreign(String),
-    /// That is over.
-    ForeignGone,
-}
-
-/// A datagram that was understood.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Heard {
-    /// Source address.
-    pub from: IpAddr,
-    /// Time to live it arrived with.
-    pub ttl: u8,
-    /// What it says.
-    pub advert: Advert,
-    /// The form of its checksum.
-    pub checksum: Checksum,
-    /// What it brings to show who sent it.
-    pub proof: Proof,
-}
-
-/// Whether a host that drains lets go of the address even if nobody takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Force {
-    /// It does.
-    Yes,
-    /// It keeps the address until somebody does.
-    No,
-}
 
 /// Whether a person wants this host out of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -461,6 +354,14 @@ impl Agent {
         self.peers.checksum_of(receiver).unwrap_or(self.settings.checksum)
     }
 
+    /// Whether it makes a difference to this virtual router that a station has said by ARP (or by neighbour
+    /// discovery) that this address is its own.
+    pub fn watches(&self, address: IpAddr) -> bool {
+        self.settings.addresses.contains(&address)
+            || self.guard.targets().contains(&address)
+            || self.peers.is_missing(address)
+    }
+
     /// How many adverts went out later than a tenth of the interval after they were due.
     pub fn late_adverts(&self) -> u64 {
         self.late
@@ -588,9 +489,8 @@ impl Agent {
     }
 
     fn tell_peers(&mut self) {
-        let targets = self.peers.targets();
-        self.commands.push_back(Command::Peers(targets.clone()));
-        self.router.set_targets(targets);
+        self.commands.push_back(Command::Peers(self.peers.stations()));
+        self.router.set_targets(self.peers.targets());
     }
 
     fn reread(&mut self, now: Time) {

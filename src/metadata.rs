@@ -10,7 +10,7 @@ mod state;
 
 use self::client::Client;
 use self::model::answer::Reading;
-pub use self::model::{Local, Me, PublishedPort, Refusal, Settings, Snapshot, from_list};
+pub use self::model::{Balancer, Local, Me, PublishedPort, Refusal, Settings, Snapshot, from_list};
 use crate::core::Time;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;

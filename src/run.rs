@@ -1,41 +1,41 @@
 //! The one place where core and adapters meet: wait, feed the core, carry out its commands.
 //!
-//! Three threads: this one, with the adverts and the core; the address's, since netlink can block; and the
-//! metadata's and the checks'. (The log has a fourth.)
+//! Three threads: this one, with the adverts and the virtual routers' cores; the addresses', since netlink can
+//! block; and the metadata's and the checks'. (The log has a fourth.)
 
+mod checks;
+mod lines;
 pub mod logging;
 pub mod outside;
+mod pending;
 pub mod place;
-mod prepare;
 pub mod privileges;
 pub mod realtime;
 pub mod report;
-mod sockets;
+mod router;
+mod signing;
 
-use crate::config::{Config, Lease, Loaded, Target};
-use crate::core::command::Command;
-use crate::core::event::Event;
-use crate::core::{self, Agent, Force, Kernel, Time, timing};
-use crate::health::Pace;
+use crate::config::{Config, Loaded};
+use crate::core::{Force, Time};
 use crate::metadata::{Snapshot, Update};
 use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
-use crate::net::link::Link;
-use crate::net::lock::Lock;
+use crate::net::announce::Claim;
+use crate::net::vrrp::Received;
 use crate::status::socket::{Order, Request};
+use crate::wire::advert::{Fault, decode};
 use anyhow::{Context, Result, bail};
+use lines::{Lines, News};
 use outside::Outside;
-use place::Place;
-use prepare::{Start, prepare, targets};
-use sockets::{Meaning, Sockets, understand};
-use std::collections::BTreeSet;
+use pending::{Found, Pending};
+use router::{VirtualRouter, membership};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::error;
 
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
 const RETRY: Duration = Duration::from_millis(500);
@@ -62,12 +62,9 @@ impl std::error::Error for Misconfigured {}
 pub fn run(loaded: &Loaded) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let mut signals = Signals::new()?;
-        let mut outside = outside::start(&loaded.config).await?;
-        match prepare(&loaded.config, &mut outside, &mut signals).await? {
-            Some(start) => Runner::new(&loaded.config, outside, start)?.run(signals).await,
-            None => Ok(()),
-        }
+        let signals = Signals::new()?;
+        let outside = outside::start(&loaded.config).await?;
+        Runner::new(&loaded.config, outside)?.run(signals).await
     });
     runtime.shutdown_background();
     result
@@ -95,187 +92,280 @@ impl Signals {
     }
 }
 
+/// What the virtual routers share.
+struct Tools {
+    /// How this host is called.
+    name: String,
+    lines: Lines,
+    addresses: Addresses,
+    outside: Outside,
+}
+
+/// The last good answer of the metadata service.
+struct Known {
+    snapshot: Snapshot,
+    read_at: Time,
+}
+
 /// The running agent.
 struct Runner<'a> {
-    config: &'a Config,
-    outside: Outside,
-    place: Place,
-    agent: Agent,
-    addresses: Addresses,
-    kernel: UnboundedReceiver<address::Event>,
-    sockets: Option<Sockets>,
-    reopen_at: Option<tokio::time::Instant>,
-    /// None: not told yet.
-    link: Option<Link>,
-    source_present: bool,
-    foreign: BTreeSet<Ipv4Addr>,
+    tools: Tools,
+    kernel: UnboundedReceiver<(usize, address::Event)>,
+    vrids: Vec<u8>,
+    pending: Vec<Pending<'a>>,
+    routers: Vec<VirtualRouter<'a>>,
+    known: Option<Known>,
+    unreachable: bool,
+    retry_at: Instant,
+    stopping: bool,
+    /// A person wants this host out of service.
+    drained: Option<Force>,
     /// People who wait for a drain to end.
     draining: Vec<oneshot::Sender<Result<String, String>>>,
-    /// Errors that were said and have not ended since.
-    said: BTreeSet<String>,
-    /// Dies with the process, and the virtual router's claim on this host with it.
-    _lock: Lock,
 }
 
 impl<'a> Runner<'a> {
-    fn new(config: &'a Config, outside: Outside, start: Start) -> Result<Runner<'a>> {
-        let Start { place, lock, members, read_at, unreachable, snapshot } = start;
-        // The same on every host, whatever its priority: the taker must know how long the former holder's is.
-        let longest = timing::master_down(config.version, 1, config.interval);
-        let lease = (config.lease == Lease::Auto).then(|| timing::lease_seconds(longest));
-        let settings = address::Settings {
-            interface: place.interface.clone(),
-            vips: place.vips.clone(),
-            lease,
-            adopt: config.adopt,
-            source: Some(place.source),
-        };
-        let sockets = Sockets::open(&place)?;
+    fn new(config: &'a Config, outside: Outside) -> Result<Runner<'a>> {
         let (events, kernel) = unbounded_channel();
-        let addresses = Addresses::start(settings, events)?;
-        let now = alarm::now();
-        let mut agent = Agent::new(
-            core::Settings {
-                vrid: config.vrid,
-                version: config.version,
-                source: place.source.into(),
-                addresses: config.vips.iter().map(|vip| vip.address.into()).collect(),
-                interval: config.interval,
-                priority: config.priority,
-                preempt: config.preempt,
-                preempt_delay: config.preempt_delay,
-                lease: lease.map(|seconds| Duration::from_secs(seconds.into())),
-                handover_limit: config.handover_limit,
-                announcements: config.announcements,
-                min_ttl: config.min_ttl,
-                group: None,
-                checksum: sockets::form(config.checksum),
-                auth: core::auth::Auth::None,
-                earlier: Vec::new(),
-                rise: config.checks.rise,
-                fall: config.checks.fall,
-                guards: config.guards.clone(),
-            },
-            now,
-        );
-        let name = config.router_id.clone().unwrap_or_else(outside::hostname);
-        let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
-        info!(
-            "{name}: virtual router {} ({}) on {} ({}), adverts from {}",
-            config.vrid,
-            vips.join(", "),
-            place.interface,
-            place.because,
-            place.source
-        );
-        agent.handle_members(now, &members, read_at);
-        if unreachable {
-            agent.handle_unreachable(now);
-        }
-        let mut runner = Runner {
-            config,
+        let tools = Tools {
+            name: config.router_id.clone().unwrap_or_else(outside::hostname),
+            lines: Lines::default(),
+            addresses: Addresses::start(events)?,
             outside,
-            place,
-            agent,
-            addresses,
-            kernel,
-            sockets: Some(sockets),
-            reopen_at: None,
-            link: None,
-            source_present: true,
-            foreign: BTreeSet::new(),
-            draining: Vec::new(),
-            said: BTreeSet::new(),
-            _lock: lock,
         };
-        runner.outside.set_interface(&runner.place.interface);
-        runner.set_targets(snapshot.as_ref());
-        Ok(runner)
+        Ok(Runner {
+            tools,
+            kernel,
+            vrids: config.routers.iter().map(|router| router.vrid).collect(),
+            pending: config.routers.iter().enumerate().map(|(n, router)| Pending::new(n, router)).collect(),
+            routers: Vec::new(),
+            known: None,
+            unreachable: false,
+            retry_at: Instant::now(),
+            stopping: false,
+            drained: None,
+            draining: Vec::new(),
+        })
     }
 
     async fn run(mut self, mut signals: Signals) -> Result<()> {
         let mut alarm = Alarm::new().context("cannot make a timer")?;
+        self.start_pending()?;
         loop {
-            if self.carry_out() {
+            self.turn();
+            if self.stopping && self.routers.iter().all(|router| router.exited) {
                 return Ok(());
             }
-            alarm.set(Some(self.agent.next_deadline())).context("cannot set the timer")?;
+            let next = self.routers.iter().map(|router| router.deadline).min();
+            alarm.set(next).context("cannot set the timer")?;
             // Each branch only waits, or takes one item: dropping it loses nothing.
             tokio::select! {
-                received = receive(self.sockets.as_ref()) => match received {
-                    Ok(received) => self.hear(&received),
-                    Err(error) => self.lose_sockets(&error),
-                },
+                (line, news) = self.tools.lines.news() => self.take_news(line, news),
                 rung = alarm.rung() => rung.context("cannot wait for the timer")?,
                 event = self.kernel.recv() => match event {
-                    Some(event) => self.kernel_event(event),
-                    None => bail!("the thread of the address died"),
+                    Some((router, event)) => self.with(router, |router, tools| router.take_kernel(event, tools)),
+                    None => bail!("the thread of the addresses died"),
                 },
-                report = self.outside.reports.recv() => match report {
-                    Some(report) => {
+                report = self.tools.outside.reports.recv() => match report {
+                    Some((group, report)) => {
                         let name = report.target.to_string();
-                        self.agent.handle_health(alarm::now(), &name, &report.outcome);
+                        for router in self.tools.outside.checks.routers(group, &report.target) {
+                            self.with(router, |router, _| {
+                                router.agent.handle_health(alarm::now(), &name, &report.outcome);
+                            });
+                        }
                     }
                     None => bail!("the thread of the checks died"),
                 },
-                () = signals.end() => self.agent.handle_shutdown(alarm::now()),
-                claim = heard(self.sockets.as_ref()) => match claim {
-                    Ok(claim) => self.agent.handle_arp(alarm::now(), claim.address.into(), claim.mac),
-                    Err(error) => self.lose_sockets(&error),
-                },
-                update = self.outside.updates.recv() => match update {
-                    Some(update) => self.update(update),
+                () = signals.end() => {
+                    self.stopping = true;
+                    self.pending.clear();
+                    self.with_all(|router, _| router.agent.handle_shutdown(alarm::now()));
+                }
+                update = self.tools.outside.updates.recv() => match update {
+                    Some(update) => {
+                        self.update(update);
+                        self.start_pending()?;
+                    }
                     None => bail!("the metadata is not watched any more"),
                 },
-                Some(gateway) = self.outside.gateways.recv() => {
-                    self.agent.handle_gateway(alarm::now(), gateway.map(IpAddr::V4));
+                Some((interface, gateway)) = self.tools.outside.gateways.recv() => {
+                    self.with_all(|router, _| {
+                        let same = (router.place.interface.as_str(), router.config.family());
+                        if same == (interface.0.as_str(), interface.1) {
+                            router.agent.handle_gateway(alarm::now(), gateway);
+                        }
+                    });
                 }
-                Some(request) = self.outside.orders.recv() => self.obey(request),
-                () = wait_until(self.reopen_at) => self.reopen(),
+                Some(request) = self.tools.outside.orders.recv() => self.obey(request),
+                line = self.tools.lines.reopening() => {
+                    self.tools.lines.reopen(line);
+                    self.tell_links(line);
+                }
+                () = tokio::time::sleep_until(self.retry_at), if !self.pending.is_empty() => self.start_pending()?,
             }
             self.drain();
-            self.agent.handle_timeout(alarm::now());
         }
+    }
+
+    /// Lets the virtual routers act on time and carries out what they want: those that something has happened to,
+    /// and those that are due.
+    fn turn(&mut self) {
+        let now = alarm::now();
+        for router in self.routers.iter_mut().filter(|router| router.deadline <= now) {
+            router.agent.handle_timeout(alarm::now());
+            router.carry_out(&mut self.tools);
+        }
+        self.answer_drain();
+    }
+
+    /// Does something to one virtual router, and has it act on it in this turn.
+    fn with(&mut self, number: usize, deed: impl FnOnce(&mut VirtualRouter<'a>, &mut Tools)) {
+        if let Some(router) = self.routers.iter_mut().find(|router| router.number == number) {
+            deed(router, &mut self.tools);
+            router.deadline = Time::ZERO;
+        }
+    }
+
+    fn with_all(&mut self, mut deed: impl FnMut(&mut VirtualRouter<'a>, &mut Tools)) {
+        for router in &mut self.routers {
+            deed(router, &mut self.tools);
+            router.deadline = Time::ZERO;
+        }
+    }
+
+    /// Starts the virtual routers that have found their place.
+    fn start_pending(&mut self) -> Result<()> {
+        self.retry_at = Instant::now() + RETRY;
+        let known = self.known.as_ref().map(|known| &known.snapshot);
+        let mut waiting = Vec::new();
+        for mut pending in std::mem::take(&mut self.pending) {
+            match pending.look(known)? {
+                Found::NotYet => waiting.push(pending),
+                // What runs already goes on running.
+                Found::Wrong(why) if self.routers.is_empty() => return Err(Misconfigured(why).into()),
+                Found::Wrong(why) => error!("{why}; restart the agent once that is mended"),
+                Found::Place(place, lock) => {
+                    let earlier = self.vrids.get(..pending.number).unwrap_or_default().to_vec();
+                    let Pending { number, config, .. } = pending;
+                    let source = place.source;
+                    let mut router =
+                        VirtualRouter::start(number, config, earlier, place, lock, &mut self.tools)?;
+                    if let Some(Known { snapshot, read_at }) = &self.known {
+                        router.take_snapshot(snapshot, *read_at, &mut self.tools);
+                    } else if let Ok(members) = membership(config, source, None) {
+                        router.agent.handle_members(alarm::now(), &members, None);
+                        router.set_targets(None, &mut self.tools);
+                    }
+                    if self.unreachable {
+                        router.agent.handle_unreachable(alarm::now());
+                    }
+                    if let Some(force) = self.drained {
+                        router.agent.handle_drain(alarm::now(), Some(force));
+                    }
+                    self.routers.push(router);
+                }
+            }
+        }
+        self.pending = waiting;
+        Ok(())
     }
 
     /// Adverts that are already here may have ended a silence: they are heard before time is looked at.
     fn drain(&mut self) {
         for _ in 0..DRAINED {
-            let Some(sockets) = &self.sockets else { return };
-            match sockets.receiver.try_receive() {
-                Ok(Some(received)) => self.hear(&received),
-                Ok(None) => return,
-                Err(error) => return self.lose_sockets(&error),
+            let Some((line, news)) = self.tools.lines.try_receive() else { return };
+            self.take_news(line, news);
+        }
+    }
+
+    fn take_news(&mut self, line: usize, news: News) {
+        match news {
+            News::Advert(received) => self.hear(line, &received),
+            News::Claim(claim) => self.see(line, &claim),
+            News::Lost(error) => {
+                self.tools.lines.lose(line, &error);
+                self.tell_links(line);
             }
         }
     }
 
-    fn hear(&mut self, received: &crate::net::vrrp::Received) {
-        let now = alarm::now();
-        match understand(received, self.place.source, self.config.vrid) {
-            Meaning::Advert(heard) => self.agent.handle_advert(now, &heard),
-            Meaning::Rejected { from, why } => self.agent.handle_rejected(now, from, &why),
-            Meaning::Nothing => {}
+    fn hear(&mut self, line: usize, received: &Received) {
+        let decoded = decode(&received.payload, received.source, received.destination);
+        let vrid = match &decoded {
+            Ok(decoded) => Some(decoded.advert.vrid),
+            Err(malformed) => {
+                tracing::debug!("datagram of {}: {malformed}", received.source);
+                malformed.vrid
+            }
+        };
+        let carp = decoded.as_ref().is_err_and(|malformed| malformed.fault == Fault::Carp);
+        for router in self.routers.iter_mut().filter(|router| router.line == line) {
+            if vrid.is_some_and(|vrid| router.is_addressed(received, vrid)) {
+                router.hear(received, &decoded);
+                router.deadline = Time::ZERO;
+            } else if carp {
+                router.agent.handle_carp(received.source);
+                router.deadline = Time::ZERO;
+                return;
+            }
+        }
+    }
+
+    fn see(&mut self, line: usize, claim: &Claim) {
+        let routers = self.routers.iter_mut().filter(|router| router.line == line);
+        for router in routers.filter(|router| router.agent.watches(claim.address)) {
+            router.agent.handle_arp(alarm::now(), claim.address, claim.mac);
+            router.deadline = Time::ZERO;
+        }
+    }
+
+    fn tell_links(&mut self, line: usize) {
+        for router in self.routers.iter_mut().filter(|router| router.line == line) {
+            router.tell_link(&mut self.tools);
+            router.deadline = Time::ZERO;
         }
     }
 
     fn obey(&mut self, request: Request) {
-        let force = |force| if force { Force::Yes } else { Force::No };
+        let now = alarm::now();
         match request.order {
-            Order::Drain { force: forced } => {
+            Order::Drain { force } => {
+                let force = if force { Force::Yes } else { Force::No };
                 self.draining.push(request.answer);
-                self.agent.handle_drain(alarm::now(), Some(force(forced)));
+                self.drained = Some(force);
+                self.with_all(|router, _| {
+                    router.drained = None;
+                    router.agent.handle_drain(now, Some(force));
+                });
             }
             Order::Undrain => {
-                self.agent.handle_drain(alarm::now(), None);
+                self.drained = None;
+                self.with_all(|router, _| router.agent.handle_drain(now, None));
                 let _ = request.answer.send(Ok("this host takes part again".to_owned()));
-                self.drained(&Err("undrained meanwhile".to_owned()));
+                for answer in self.draining.drain(..) {
+                    let _ = answer.send(Err("undrained meanwhile".to_owned()));
+                }
             }
         }
     }
 
-    fn drained(&mut self, result: &Result<(), String>) {
-        let done = result.clone().map(|()| "this host is drained: it does not hold the address".to_owned());
+    /// Tells those who drain this host how it went, once that is known of every virtual router.
+    fn answer_drain(&mut self) {
+        if self.draining.is_empty() || self.routers.iter().any(|router| router.drained.is_none()) {
+            return;
+        }
+        let several = self.routers.len() > 1;
+        let kept: Vec<String> = (self.routers.iter())
+            .filter_map(|router| {
+                let why = router.drained.as_ref()?.as_ref().err()?;
+                Some(if several { format!("{}: {why}", router.config.name) } else { why.clone() })
+            })
+            .collect();
+        let done = match kept.is_empty() {
+            true => Ok("this host is drained: it does not hold the address".to_owned()),
+            false => Err(kept.join("; ")),
+        };
         for answer in self.draining.drain(..) {
             let _ = answer.send(done.clone());
         }
@@ -286,227 +376,21 @@ impl<'a> Runner<'a> {
         match update {
             Update::Snapshot { snapshot, read_at } => {
                 let read_at = read_at.unwrap_or(outside::AGES_AGO);
-                self.agent.handle_members(now, &snapshot.membership, Some(read_at));
-                self.set_targets(Some(&snapshot));
-                let named = snapshot.me.interface_label.as_ref();
-                let source = snapshot.me.source_label;
-                if named.is_some_and(|name| *name != self.place.interface)
-                    || source.is_some_and(|source| source != self.place.source)
-                {
-                    self.say(
-                        "the host labels name another interface or source: restart to use it".to_owned(),
-                    );
+                self.unreachable = false;
+                self.with_all(|router, tools| router.take_snapshot(&snapshot, read_at, tools));
+                self.known = Some(Known { snapshot: *snapshot, read_at });
+            }
+            Update::Confirmed { read_at } => {
+                self.unreachable = false;
+                if let Some(known) = &mut self.known {
+                    known.read_at = read_at;
                 }
+                self.with_all(|router, _| router.agent.handle_confirmed(now, read_at));
             }
-            Update::Confirmed { read_at } => self.agent.handle_confirmed(now, read_at),
-            Update::Unreachable { .. } => self.agent.handle_unreachable(now),
-        }
-    }
-
-    fn set_targets(&mut self, snapshot: Option<&Snapshot>) {
-        let now = alarm::now();
-        match targets(self.config, snapshot) {
-            Ok(targets) => {
-                let names: Vec<String> = targets.iter().map(Target::to_string).collect();
-                self.agent.handle_checks(now, Ok(&names));
-                self.outside.checker.set_targets(targets);
-            }
-            Err(why) => {
-                self.agent.handle_checks(now, Err(why));
-                self.outside.checker.set_targets(Vec::new());
+            Update::Unreachable { .. } => {
+                self.unreachable = true;
+                self.with_all(|router, _| router.agent.handle_unreachable(now));
             }
         }
-    }
-
-    fn kernel_event(&mut self, event: address::Event) {
-        let now = alarm::now();
-        let kernel = match event {
-            address::Event::Added { sent_at, .. } => Kernel::Added { sent: sent_at },
-            address::Event::Renewed { sent_at, .. } => Kernel::Renewed { sent: sent_at },
-            address::Event::Removed => Kernel::Removed,
-            address::Event::TooLate(_) | address::Event::Late(_) => Kernel::TooLate,
-            address::Event::Failed { request, error } => {
-                let adding = matches!(request, address::Request::Add { .. });
-                Kernel::Failed { adding, why: error }
-            }
-            address::Event::Gone { .. } => Kernel::Gone,
-            address::Event::Foreign { address, interface, clear_with } => {
-                self.foreign.insert(address);
-                Kernel::Foreign(format!(
-                    "{address} is on {interface} already and is not ours; to clear it: {clear_with}"
-                ))
-            }
-            address::Event::ForeignGone { address } => {
-                self.foreign.remove(&address);
-                if !self.foreign.is_empty() {
-                    return;
-                }
-                Kernel::ForeignGone
-            }
-            address::Event::Link(link) => {
-                let before = self.link.replace(link);
-                let another =
-                    before.is_some_and(|before| before.index.is_some() && before.index != link.index);
-                if another || link.up && self.sockets.is_none() {
-                    self.reopen();
-                }
-                return self.tell_link();
-            }
-            address::Event::Source { present } => {
-                self.source_present = present;
-                return self.tell_link();
-            }
-        };
-        self.agent.handle_kernel(now, &kernel);
-    }
-
-    /// Tells the core whether adverts can pass, once that is known.
-    fn tell_link(&mut self) {
-        if let Some(link) = self.link {
-            let state = self.link_state(link);
-            if state.is_ok() {
-                self.outside.look_around();
-            }
-            self.agent.handle_link(alarm::now(), state);
-        }
-    }
-
-    fn link_state(&self, link: Link) -> Result<(), String> {
-        let interface = &self.place.interface;
-        if link.index.is_none() {
-            Err(format!("the interface {interface} is gone"))
-        } else if !link.up && self.config.track_link {
-            Err(format!("the link of {interface} is down"))
-        } else if !self.source_present {
-            Err(format!("the source address {} is not on this host", self.place.source))
-        } else if self.sockets.is_none() {
-            Err(format!("the sockets on {interface} are lost"))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn lose_sockets(&mut self, error: &std::io::Error) {
-        tracing::debug!("sockets on {}: {error}", self.place.interface);
-        self.sockets = None;
-        self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
-        self.tell_link();
-    }
-
-    fn reopen(&mut self) {
-        match Sockets::open(&self.place) {
-            Ok(sockets) => {
-                self.sockets = Some(sockets);
-                self.reopen_at = None;
-                self.tell_link();
-            }
-            Err(error) => {
-                tracing::debug!("{error:#}");
-                self.sockets = None;
-                self.reopen_at = Some(tokio::time::Instant::now() + RETRY);
-            }
-        }
-    }
-
-    /// Carries out what the core wants. Tells whether the process is to end.
-    fn carry_out(&mut self) -> bool {
-        while let Some(command) = self.agent.next_command(alarm::now()) {
-            let no_limit = Time::MAX;
-            match command {
-                Command::Advertise { priority, to } => self.advertise(priority, &to),
-                Command::Add { not_after } => self.addresses.add(not_after.unwrap_or(no_limit)),
-                Command::Renew { not_after } => self.addresses.renew(not_after.unwrap_or(no_limit)),
-                Command::Remove => self.addresses.remove(),
-                Command::Announce => self.arp("announce", |announcer, vip| announcer.announce(vip)),
-                Command::Probe => self.arp("ask for", |announcer, vip| announcer.probe(vip)),
-                Command::Ask(targets) => self.ask(&targets),
-                Command::Peers(peers) => self.outside.set_peers(peers),
-                Command::Drained(result) => self.drained(&result),
-                Command::Reread => self.outside.nudge.notify_one(),
-                Command::Hurry(true) => self.outside.checker.set_pace(Pace::Eager),
-                Command::Hurry(false) => self.outside.checker.set_pace(Pace::Normal),
-                Command::Tell(event) => self.tell(&event),
-                Command::Exit => return true,
-            }
-        }
-        false
-    }
-
-    fn advertise(&mut self, priority: u8, to: &[IpAddr]) {
-        let Some(sockets) = &self.sockets else { return };
-        let errors = sockets.advertise(self.config, self.place.source, priority, to);
-        let sent = match errors.first() {
-            Some(error) if errors.len() >= to.len() => Err(error.clone()),
-            _ => Ok(()),
-        };
-        self.agent.handle_sent(alarm::now(), sent);
-        errors.into_iter().for_each(|error| self.say(error));
-    }
-
-    fn ask(&mut self, targets: &[IpAddr]) {
-        let Some(sockets) = &self.sockets else { return };
-        for target in targets {
-            // No answer to a question that could not be asked: that is what the question is about.
-            if let IpAddr::V4(target) = *target
-                && let Err(error) = sockets.announcer.ask(self.place.source, target)
-            {
-                tracing::debug!("cannot ask {target} by ARP: {error}");
-            }
-        }
-    }
-
-    fn arp(
-        &mut self,
-        what: &str,
-        send: impl Fn(&crate::net::announce::Announcer, Ipv4Addr) -> std::io::Result<()>,
-    ) {
-        let Some(sockets) = &self.sockets else { return };
-        let errors: Vec<String> = (self.config.vips.iter())
-            .filter_map(|vip| {
-                let error = send(&sockets.announcer, vip.address).err()?;
-                Some(format!("cannot {what} {} by ARP: {error}", vip.address))
-            })
-            .collect();
-        errors.into_iter().for_each(|error| self.say(error));
-    }
-
-    /// Says an error once.
-    fn say(&mut self, error: String) {
-        if self.said.len() < 64 && self.said.insert(error.clone()) {
-            warn!("{error}");
-        }
-    }
-
-    fn tell(&self, event: &Event) {
-        let vips: Vec<String> = self.config.vips.iter().map(|vip| vip.address.to_string()).collect();
-        let vips = vips.join(", ");
-        match event {
-            Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
-            Event::Detail(text) => tracing::debug!("{vips}: {text}"),
-            Event::Notice(text) => info!("{vips}: {text}"),
-            Event::Warning(text) => warn!("{vips}: {text}"),
-            Event::Alarm(text) => error!("{vips}: {text}"),
-        }
-    }
-}
-
-async fn receive(sockets: Option<&Sockets>) -> std::io::Result<crate::net::vrrp::Received> {
-    match sockets {
-        Some(sockets) => sockets.receiver.receive().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn heard(sockets: Option<&Sockets>) -> std::io::Result<crate::wire::arp::Claim> {
-    match sockets {
-        Some(sockets) => sockets.announcer.heard().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn wait_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -37,7 +37,7 @@ fn answer(host: usize) -> Value {
 }
 
 fn settings() -> Settings {
-    Settings { host_label: vec![("role".into(), "load-balancer".into())], balancer: None }
+    Settings { host_label: vec![("role".into(), "load-balancer".into())], balancers: [None].into() }
 }
 
 /// Host `n` of the files.

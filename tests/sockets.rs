@@ -5,21 +5,21 @@
 #![cfg(feature = "lab")]
 
 use nix::sched::{CloneFlags, setns, unshare};
-use outrider::net::announce::Announcer;
+use outrider::net::Family;
+use outrider::net::announce::{Announcer, Claim};
 use outrider::net::vrrp::{Receiver, Sender};
-use outrider::wire::arp::Claim;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::future::Future;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::time::Duration;
 
-const LEFT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+const LEFT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const RIGHT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 const LEFT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const RIGHT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Far more than anything here takes.
@@ -81,7 +81,7 @@ fn read(socket: &mut Socket) -> Vec<u8> {
     packet[..length].to_vec()
 }
 
-fn address(address: Ipv4Addr) -> socket2::SockAddr {
+fn address(address: IpAddr) -> socket2::SockAddr {
     SocketAddr::from((address, 9)).into()
 }
 
@@ -89,9 +89,9 @@ fn address(address: Ipv4Addr) -> socket2::SockAddr {
 fn an_advert_arrives_as_it_was_sent() {
     with_hosts(async |_left, right| {
         let sender = Sender::open("left0", LEFT).unwrap();
-        let echo = Receiver::open("left0").unwrap();
+        let echo = Receiver::open("left0", Family::V4).unwrap();
         right.enter();
-        let receiver = Receiver::open("right0").unwrap();
+        let receiver = Receiver::open("right0", Family::V4).unwrap();
         let mut whole = raw(112);
         sender.send(b"an advert", RIGHT).unwrap();
 
@@ -115,7 +115,7 @@ fn nothing_but_vrrp_is_received() {
         let sender = Sender::open("left0", LEFT).unwrap();
         let (udp, other) = (UdpSocket::bind((LEFT, 0)).unwrap(), raw(111));
         right.enter();
-        let receiver = Receiver::open("right0").unwrap();
+        let receiver = Receiver::open("right0", Family::V4).unwrap();
         udp.send_to(b"no advert", (RIGHT, 112)).unwrap();
         other.send_to(b"no advert", &address(RIGHT)).unwrap();
         // Over the other interface: the loopback one.
@@ -132,7 +132,7 @@ fn a_burst_is_drained_and_fragments_are_skipped() {
     with_hosts(async |_left, right| {
         let sender = Sender::open("left0", LEFT).unwrap();
         right.enter();
-        let receiver = Receiver::open("right0").unwrap();
+        let receiver = Receiver::open("right0", Family::V4).unwrap();
         sender.send(&[0; 2000], RIGHT).unwrap();
         for number in 0..20 {
             sender.send(&[number], RIGHT).unwrap();
@@ -171,7 +171,7 @@ fn adverts_are_not_answered_with_icmp_and_a_dead_peer_stops_nothing() {
 
         right.enter();
         let _open = Sender::open("right0", RIGHT).unwrap();
-        let receiver = Receiver::open("right0").unwrap();
+        let receiver = Receiver::open("right0", Family::V4).unwrap();
         sender.send(b"an advert", RIGHT).unwrap();
         soon(receiver.receive()).await.unwrap();
         // What is complained about next came after it.
@@ -186,7 +186,7 @@ fn an_interface_that_goes_is_told_and_can_be_opened_anew() {
         let sender = Sender::open("left0", LEFT).unwrap();
         let announcer = Announcer::open("left0").unwrap();
         right.enter();
-        let receiver = Receiver::open("right0").unwrap();
+        let receiver = Receiver::open("right0", Family::V4).unwrap();
         let hearing = Announcer::open("right0").unwrap();
         let telling = Announcer::open("right0").unwrap();
         let is_down = Some(nix::libc::ENETDOWN);
@@ -194,7 +194,7 @@ fn an_interface_that_goes_is_told_and_can_be_opened_anew() {
         ip("link set right0 down");
         assert_eq!(soon(receiver.receive()).await.unwrap_err().raw_os_error(), is_down);
         assert_eq!(soon(hearing.heard()).await.unwrap_err().raw_os_error(), is_down);
-        let while_down = Receiver::open("right0").unwrap();
+        let while_down = Receiver::open("right0", Family::V4).unwrap();
         assert_eq!(soon(while_down.receive()).await.unwrap_err().raw_os_error(), is_down);
         ip("link set right0 up");
         // It has not been told that the interface was down, and need not fail for it now.
@@ -211,7 +211,7 @@ fn an_interface_that_goes_is_told_and_can_be_opened_anew() {
         assert!(announcer.mac().is_err());
         assert_eq!(soon(receiver.receive()).await.unwrap_err().raw_os_error(), is_down);
         assert_eq!(soon(announcer.heard()).await.unwrap_err().raw_os_error(), is_down);
-        let error = Receiver::open("left0").err().unwrap();
+        let error = Receiver::open("left0", Family::V4).err().unwrap();
         assert_eq!(error.to_string(), "there is no interface left0; there are lo");
     });
 }
@@ -239,9 +239,8 @@ fn an_announcement_is_heard_and_heeded() {
         let right = Announcer::open("right0").unwrap();
         ip("neighbour add 10.0.0.9 lladdr 02:00:00:00:00:99 dev right0 nud stale");
         left.announce(VIP).unwrap();
-        for reply in [false, true] {
-            let claim = Claim { address: VIP, mac: LEFT_MAC, reply, target: VIP };
-            assert_eq!(soon(right.heard()).await.unwrap(), claim);
+        for _form in ["request", "reply"] {
+            assert_eq!(soon(right.heard()).await.unwrap(), Claim { address: VIP, mac: LEFT_MAC });
         }
         assert!(ip("neighbour show 10.0.0.9").contains("02:00:00:00:00:01"));
         // The announcer does not hear itself: first comes what the other says.
@@ -258,10 +257,7 @@ fn a_probe_is_answered_by_who_has_the_address() {
         let right = Announcer::open("right0").unwrap();
         left.probe(RIGHT).unwrap();
         let claim = soon(left.heard()).await.unwrap();
-        assert_eq!(
-            claim,
-            Claim { address: RIGHT, mac: RIGHT_MAC, reply: true, target: Ipv4Addr::UNSPECIFIED }
-        );
+        assert_eq!(claim, Claim { address: RIGHT, mac: RIGHT_MAC });
         // The probe was no claim: the first that is heard is the announcement after it.
         left.announce(VIP).unwrap();
         assert_eq!(soon(right.heard()).await.unwrap().address, VIP);

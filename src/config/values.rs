@@ -1,10 +1,14 @@
 //! Single values: text to type, and what is wrong with it if it is not one.
 
-use super::{Checksum, Lease, LogFormat, Target, Url, Vip, argv};
+mod addresses;
+mod checks;
+
+pub(super) use addresses::{guard, host_address, peer};
+pub(super) use checks::{base_url, host_header, redact, service, status};
+
+use super::{Checksum, Lease, LogFormat, Transport};
 use crate::core::advert::Version;
-use ipnet::Ipv4Net;
-use std::fmt::{self, Debug, Display, Formatter};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -121,69 +125,6 @@ pub(super) fn advert_interval(text: &str, version: Option<Version>) -> Result<Du
     }
 }
 
-/// A host's own IPv4 address.
-pub(super) fn host_address(text: &str) -> Result<Ipv4Addr, Wrong> {
-    let address: Ipv4Addr = match text.parse() {
-        Ok(address) => address,
-        Err(_) if text.parse::<Ipv6Addr>().is_ok() => {
-            return wrong("is an IPv6 address, which is not supported by this version yet");
-        }
-        Err(_) => return wrong("is not an address"),
-    };
-    if address.is_loopback() {
-        wrong("is a loopback address")
-    } else if address.is_multicast() {
-        wrong("is a multicast address")
-    } else if address.is_broadcast() {
-        wrong("is the broadcast address")
-    } else if address.octets()[0] == 0 || address.octets()[0] >= 240 {
-        wrong("is not an address a host can have")
-    } else {
-        Ok(address)
-    }
-}
-
-impl FromStr for Vip {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        let (written, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let address = host_address(written)?;
-        let Some(length) = length else { return Ok(Self { address, prefix: None }) };
-        let prefix = digits(length).filter(|prefix| *prefix > 0);
-        let Some((prefix, net)) =
-            prefix.and_then(|prefix| Some((prefix, Ipv4Net::new(address, prefix).ok()?)))
-        else {
-            return Err(Wrong::from("has no prefix length from 1 to 32")
-                .remedy("write for example 10.10.10.2/24 or 10.10.10.2"));
-        };
-        if prefix < 31 && address == net.network() {
-            return wrong("is the address of a whole network");
-        }
-        if prefix < 31 && address == net.broadcast() {
-            return wrong(format!("is the broadcast address of {}", net.trunc()));
-        }
-        Ok(Self { address, prefix: Some(prefix) })
-    }
-}
-
-/// An address in a list of peers.
-pub(super) fn peer(text: &str) -> Result<IpAddr, Wrong> {
-    if text == "rancher" { wrong("stands alone or not at all") } else { host_address(text).map(IpAddr::V4) }
-}
-
-/// Somebody whose sign of life is wanted.
-pub(super) fn guard(text: &str) -> Result<IpAddr, Wrong> {
-    if matches!(text, "auto" | "off") {
-        wrong("stands alone or not at all")
-    } else {
-        host_address(text).map(IpAddr::V4)
-    }
-}
-
 /// The name of a Unix socket: an absolute path, or `@name` for an abstract one (unix(7): 107 bytes).
 pub(super) fn socket(text: &str) -> Result<String, Wrong> {
     let named = text.strip_prefix('@').is_some_and(|name| !name.is_empty()) || text.starts_with('/');
@@ -221,36 +162,6 @@ pub(super) fn router_id(text: &str) -> Result<String, Wrong> {
         return wrong("is not a name of at most 64 printable characters");
     }
     Ok(text.to_owned())
-}
-
-/// `stack/service`.
-pub(super) fn service(text: &str) -> Result<(String, String), Wrong> {
-    match text.split_once('/') {
-        Some((stack, service))
-            if ![stack, service].iter().any(|part| part.is_empty() || part.contains('/')) =>
-        {
-            Ok((stack.to_owned(), service.to_owned()))
-        }
-        _ => wrong("does not name a stack and its service"),
-    }
-}
-
-/// An HTTP status code or a range of them.
-pub(super) fn status(text: &str) -> Result<(u16, u16), Wrong> {
-    let (low, high) = text.split_once('-').unwrap_or((text, text));
-    let code = |text: &str| digits(text.trim()).filter(|code| (100..=999).contains(code));
-    match (code(low), code(high)) {
-        (Some(low), Some(high)) if low <= high => Ok((low, high)),
-        _ => wrong("is neither a status code nor a range of them"),
-    }
-}
-
-/// The value of a `Host` header.
-pub(super) fn host_header(text: &str) -> Result<String, Wrong> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/@?#\\".contains(&byte)) {
-        return Ok(text.to_owned());
-    }
-    wrong("is not a host name")
 }
 
 /// Log levels. A lone word must be a level: the library would take a misspelt one for a target, and then say
@@ -304,6 +215,18 @@ impl FromStr for Checksum {
     }
 }
 
+impl FromStr for Transport {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "unicast" => Ok(Self::Unicast),
+            "multicast" => Ok(Self::Multicast),
+            _ => wrong("is neither unicast nor multicast"),
+        }
+    }
+}
+
 impl FromStr for LogFormat {
     type Err = Wrong;
 
@@ -314,105 +237,4 @@ impl FromStr for LogFormat {
             _ => wrong("is neither text nor json"),
         }
     }
-}
-
-impl FromStr for Url {
-    type Err = Wrong;
-
-    /// `http://…` or `https://…`, without a fragment. Stricter than browsers, which forgive `http:host`,
-    /// `http:///host` and blanks.
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
-            return wrong("does not begin with http:// or https://");
-        };
-        if rest.starts_with(['/', '\\']) || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return wrong("is not a URL");
-        }
-        let url = reqwest::Url::parse(text).map_err(|error| Wrong::from(format!("is not a URL: {error}")))?;
-        if url.port() == Some(0) {
-            return wrong("has no port from 1 to 65535");
-        }
-        if url.fragment().is_some() {
-            return wrong("has a part after #, which is never sent");
-        }
-        Ok(Self(url.into()))
-    }
-}
-
-/// The base URL of the metadata service: paths are appended to it, and it answers `//` with a redirect.
-pub(super) fn base_url(text: &str) -> Result<Url, Wrong> {
-    if text.contains('?') {
-        return wrong("has a part after ?, where paths could not be appended");
-    }
-    let Url(url) = text.parse()?;
-    Ok(Url(url.trim_end_matches('/').to_owned()))
-}
-
-impl FromStr for Target {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        if text == "none" {
-            return wrong("stands alone or not at all");
-        }
-        match text.split_once(':') {
-            Some(("http" | "https", _)) => text.parse().map(|Url(url)| Self::Http { url }),
-            Some(("tcp", rest)) => rest.strip_prefix("//").map_or_else(|| wrong("is not a check"), tcp),
-            Some(("exec", rest)) => argv::split(rest).map(|argv| Self::Exec { argv }),
-            _ => wrong("is not a check"),
-        }
-    }
-}
-
-fn tcp(text: &str) -> Result<Target, Wrong> {
-    let (written, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let in_brackets = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let host = match in_brackets {
-        Some(inside) if inside.parse::<Ipv6Addr>().is_ok() => inside,
-        None if is_host(written) => written,
-        _ => return wrong("has no host name or address"),
-    };
-    match digits(port).filter(|port| *port > 0) {
-        Some(port) => Ok(Target::Tcp { host: host.to_owned(), port }),
-        None => wrong("has no port from 1 to 65535"),
-    }
-}
-
-/// An IPv4 address or a host name; what ends in a number is no name (as in URLs).
-fn is_host(text: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let last = text.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse::<Ipv4Addr>().is_ok();
-    }
-    text.len() <= 253 && text.bytes().all(letter) && !text.starts_with(['.', '-']) && !text.contains("..")
-}
-
-impl Display for Target {
-    /// As it would be written in a setting, without secrets.
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
-            Self::Http { url } => f.write_str(&redact(url)),
-            Self::Exec { argv } => {
-                let shown: Vec<String> = argv.iter().map(|argument| redact(argument)).collect();
-                write!(f, "exec:{}", argv::join(&shown))
-            }
-        }
-    }
-}
-
-impl Debug for Target {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        Debug::fmt(&self.to_string(), f)
-    }
-}
-
-/// The URL with everything before the last `@` replaced. Not only what the standard calls the user part:
-/// a password with an unescaped `/` in it, which makes the URL a wrong one, is still a password.
-pub(super) fn redact(text: &str) -> String {
-    let Some(at) = text.rfind('@') else { return text.to_owned() };
-    let scheme = ["http://", "https://", "tcp://"].into_iter().find(|scheme| text.starts_with(scheme));
-    format!("{}***{}", scheme.unwrap_or_default(), &text[at..])
 }

@@ -44,8 +44,21 @@ pub(super) struct Variable {
     pub meaning: &'static str,
     /// What separates its items.
     pub items: Items,
-    /// Whether parts of it are not for everybody's eyes: it has a `_FILE` form and is shown redacted.
-    pub secret: bool,
+    /// Who may see it. What not everybody may see has a `_FILE` form.
+    pub eyes: Eyes,
+    /// Whether there is one for the process, and not one for each virtual router.
+    pub process: bool,
+}
+
+/// Who may see a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eyes {
+    /// Everybody.
+    All,
+    /// Nobody sees the user part of the URLs in it.
+    Redacted,
+    /// Nobody sees anything of it.
+    None,
 }
 
 impl Variable {
@@ -53,13 +66,26 @@ impl Variable {
         Self { items, ..self }
     }
 
-    const fn secret(self) -> Self {
-        Self { secret: true, ..self }
+    const fn redacted(self) -> Self {
+        Self { eyes: Eyes::Redacted, ..self }
+    }
+
+    const fn hidden(self) -> Self {
+        Self { eyes: Eyes::None, ..self }
+    }
+
+    const fn process(self) -> Self {
+        Self { process: true, ..self }
     }
 
     /// Its name in the file.
     pub fn key(&self) -> String {
         key(self.name)
+    }
+
+    /// Whether its text may hold values for several virtual routers. Semicolons in OUTRIDER_CHECK separate checks.
+    pub fn spreads(&self) -> bool {
+        !self.process && self.items != Items::Semicolon
     }
 
     /// What holds without it, in words for people.
@@ -77,30 +103,34 @@ const fn row(
     example: &'static str,
     meaning: &'static str,
 ) -> Variable {
-    Variable { name, fallback, example, meaning, items: Items::One, secret: false }
+    Variable { name, fallback, example, meaning, items: Items::One, eyes: Eyes::All, process: false }
 }
 
 /// Every variable of this version, in the order people are shown them.
 #[rustfmt::skip] // A table: one row a line.
-pub(super) static TABLE: [Variable; 38] = [
-    row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several: 10.10.10.2,10.10.10.3").items(Comma),
+pub(super) static TABLE: [Variable; 42] = [
+    row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several that move together: 10.10.10.2,10.10.10.3").items(Comma),
     row("OUTRIDER_INTERFACE", Derived("by the subnet of the address, else of the source"), "eth0", "where the address goes"),
     row("OUTRIDER_SOURCE", Derived("agent_ip; peer list: our own in it, else by route"), "10.0.0.11", "where the adverts come from"),
-    row("OUTRIDER_PEERS", Value("rancher"), "rancher, or 10.0.0.11,10.0.0.12", "who takes part: rancher, or addresses, our own perhaps among them").items(Comma),
-    row("OUTRIDER_METADATA_URL", Value("http://169.254.169.250/2016-07-29"), "http://169.254.169.250/2016-07-29", "Rancher's metadata service").secret(),
-    row("OUTRIDER_HOST_LABEL", Value("role=load-balancer"), "role=load-balancer", "label of the hosts that take part; a comma means and").items(Comma),
-    row("OUTRIDER_STATE_FILE", Nothing("none"), "/var/lib/outrider/state.json", "keeps the last good membership for a start without metadata"),
-    row("OUTRIDER_ROUTER_ID", Derived("host name"), "lb1", "how this host is called in messages"),
+    row("OUTRIDER_PEERS", Value("rancher"), "rancher, or 10.0.0.11,10.0.0.12", "who takes part: rancher, addresses (our own perhaps among them), or none (multicast)").items(Comma),
+    row("OUTRIDER_METADATA_URL", Value("http://169.254.169.250/2016-07-29"), "http://169.254.169.250/2016-07-29", "Rancher's metadata service").redacted().process(),
+    row("OUTRIDER_HOST_LABEL", Value("role=load-balancer"), "role=load-balancer", "label of the hosts that take part; a comma means and").items(Comma).process(),
+    row("OUTRIDER_STATE_FILE", Nothing("none"), "/var/lib/outrider/state.json", "keeps the last good membership for a start without metadata").process(),
+    row("OUTRIDER_ROUTER_ID", Derived("host name"), "lb1", "how this host is called in messages").process(),
     row("OUTRIDER_VRID", Derived("last byte of the lowest address"), "10", "virtual router id, 1 to 255"),
     row("OUTRIDER_PRIORITY", Derived("by rank among the members"), "100", "1 to 254"),
     row("OUTRIDER_PREEMPT", Value("false"), "true", "whether a higher priority takes the address from a lower one"),
     row("OUTRIDER_PREEMPT_DELAY", Value("0s"), "5s", "how long a lower priority is borne first"),
     row("OUTRIDER_VRRP_VERSION", Value("3"), "3", "3, or 2"),
     row("OUTRIDER_ADVERT_INTERVAL", Derived("200ms (version 2: 1s)"), "200ms", "version 3: 10ms to 40.95s; version 2: whole seconds"),
+    row("OUTRIDER_TRANSPORT", Value("unicast"), "multicast", "how adverts reach the peers: unicast, or multicast"),
     row("OUTRIDER_CHECKSUM", Value("pseudo-header"), "pseudo-header", "version 3: pseudo-header (keepalived, FRR), or message (RFC 9568)"),
-    row("OUTRIDER_MIN_TTL", Value("255"), "255", "lowest TTL an advert may arrive with"),
+    row("OUTRIDER_MIN_TTL", Derived("255 (unicast IPv6: 64)"), "255", "lowest TTL or hop limit an advert may arrive with"),
+    row("OUTRIDER_AUTH_PASS", Nothing("none"), "secret", "version 2: the password, 8 bytes").hidden(),
+    row("OUTRIDER_AUTH_KEYS", Nothing("none"), "1:$(openssl rand -hex 32)", "HMAC keys as ID:hex, the one that signs first").items(Comma).hidden(),
+    row("OUTRIDER_AUTH_MODE", Nothing("enforce, with keys"), "enforce", "enforce; permissive: accept what is unsigned, too; receive-only: accept it, and do not sign"),
     row("OUTRIDER_LB", Nothing("all on member hosts"), "stack/service", "stack/service whose published ports are checked"),
-    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; exec:/path arg...; or none").items(Semicolon).secret(),
+    row("OUTRIDER_CHECK", Derived("published ports"), "tcp://127.0.0.1:80", "tcp://HOST:PORT; http://HOST:PORT/PATH; https://...; exec:/path arg...; or none").items(Semicolon).redacted(),
     row("OUTRIDER_CHECK_INTERVAL", Value("1s"), "1s", "pause between two looks at a fit load balancer"),
     row("OUTRIDER_CHECK_TIMEOUT", Value("1s"), "1s", "longest wait for one answer"),
     row("OUTRIDER_CHECK_RISE", Value("2"), "2", "successes in a row that make a host fit"),
@@ -117,18 +147,15 @@ pub(super) static TABLE: [Variable; 38] = [
     row("OUTRIDER_GARP_DELAY", Value("1s"), "1s", "when the second burst follows; 0s: none"),
     row("OUTRIDER_GARP_REFRESH", Value("60s"), "60s", "pause between announcements while the address is held; 0s: none"),
     row("OUTRIDER_GARP_INTERVAL", Value("0ms"), "10ms", "pause between the announcements of a burst"),
-    row("OUTRIDER_SOCKET", Derived("@outrider/ and the first address"), "@outrider/10.10.10.2", "local socket for drain and undrain: a path, or @name"),
-    row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "off, error, warn, info, debug, trace; or info,outrider::net=debug"),
-    row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json"),
-    row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file below the environment: names in lower case, no OUTRIDER_"),
+    row("OUTRIDER_SOCKET", Derived("@outrider/ and the first address"), "@outrider/10.10.10.2", "local socket for drain and undrain: a path, or @name").process(),
+    row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "off, error, warn, info, debug, trace; or info,outrider::net=debug").process(),
+    row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json").process(),
+    row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file below the environment: names in lower case, no OUTRIDER_").process(),
 ];
 
 /// Variables that later versions have. Refused by name: half of what was asked for is worse than a clear no.
 #[rustfmt::skip]
-const LATER: [&str; 20] = [
-    "OUTRIDER_TRANSPORT",
-    "OUTRIDER_AUTH_PASS", "OUTRIDER_AUTH_PASS_FILE", "OUTRIDER_AUTH_KEYS", "OUTRIDER_AUTH_KEYS_FILE",
-    "OUTRIDER_AUTH_MODE",
+const LATER: [&str; 14] = [
     "OUTRIDER_STATUS_LISTEN", "OUTRIDER_STATUS_TOKEN_FILE",
     "OUTRIDER_SMTP_SERVER", "OUTRIDER_SMTP_FROM", "OUTRIDER_SMTP_TO", "OUTRIDER_SMTP_USER",
     "OUTRIDER_SMTP_PASSWORD_FILE", "OUTRIDER_SMTP_TLS", "OUTRIDER_SMTP_TIMEOUT",
@@ -154,10 +181,15 @@ pub(super) fn find(name: &str) -> Option<&'static Variable> {
     TABLE.iter().find(|variable| variable.name == name)
 }
 
+/// The row of a full name, or of the one that it is the `_FILE` form of.
+pub(super) fn base(name: &str) -> Option<&'static Variable> {
+    let of_file = || name.strip_suffix("_FILE").and_then(find).filter(|variable| variable.eyes != Eyes::All);
+    find(name).or_else(of_file)
+}
+
 /// What a full name is to this version.
 pub(super) fn known(name: &str) -> Known {
-    let secret_file = name.strip_suffix("_FILE").and_then(find).is_some_and(|variable| variable.secret);
-    if secret_file || find(name).is_some() {
+    if base(name).is_some() {
         Known::Yes
     } else if LATER.contains(&name) {
         Known::Later
@@ -166,6 +198,11 @@ pub(super) fn known(name: &str) -> Known {
     } else {
         Known::No
     }
+}
+
+/// The full name of a key in the file.
+pub(super) fn full(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase())
 }
 
 /// The name a variable has in the file.
@@ -195,6 +232,12 @@ pub(super) fn nearest(name: &str) -> &'static str {
     names.min_by_key(|known| distance(name, known)).unwrap_or_default()
 }
 
+/// The same for a key of the file, which has `router` besides.
+pub(super) fn nearest_key(wrong: &str) -> String {
+    let known = key(nearest(&full(wrong)));
+    if distance(wrong, "router") < distance(wrong, &known) { "[[router]]".to_owned() } else { known }
+}
+
 /// Letters to insert, delete, replace or swap with their neighbour to get from one word to the other.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
@@ -219,55 +262,4 @@ fn distance(from: &str, to: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances() {
-        for (from, to, expected) in [
-            ("", "", 0),
-            ("", "VIP", 3),
-            ("VIP", "VIP", 0),
-            ("VPI", "VIP", 1),
-            ("VRD", "VRID", 1),
-            ("ab", "cd", 2),
-        ] {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-            assert_eq!(distance(to, from), expected, "{to} {from}");
-        }
-    }
-
-    #[test]
-    fn names_are_told_apart() {
-        for (name, expected) in [
-            ("OUTRIDER_VIP", Known::Yes),
-            ("OUTRIDER_METADATA_URL_FILE", Known::Yes),
-            ("OUTRIDER_VIP_FILE", Known::No),
-            ("OUTRIDER_TRANSPORT", Known::Later),
-            ("OUTRIDER_PORT", Known::Injected),
-            ("OUTRIDER_PORT_9112_TCP_ADDR", Known::Injected),
-            ("OUTRIDER_SERVICE_HOST", Known::Injected),
-            ("OUTRIDER_SERVICE_PORT_HTTP", Known::Injected),
-            ("OUTRIDER_ENV_PATH", Known::Injected),
-            ("OUTRIDER_NAME", Known::Injected),
-            ("OUTRIDER_PORT_X_TCP", Known::No),
-            ("OUTRIDER_", Known::No),
-        ] {
-            assert_eq!(known(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_nearest_name_is_found() {
-        for (name, expected) in [
-            ("OUTRIDER_VPI", "OUTRIDER_VIP"),
-            ("OUTRIDER_VIPS", "OUTRIDER_VIP"),
-            ("OUTRIDER_VRID_FILE", "OUTRIDER_VRID"),
-            ("OUTRIDER_PEER", "OUTRIDER_PEERS"),
-            ("OUTRIDER_ADVERTISEMENT_INTERVAL", "OUTRIDER_ADVERT_INTERVAL"),
-            ("OUTRIDER_GAURD", "OUTRIDER_GUARD"),
-        ] {
-            assert_eq!(nearest(name), expected, "{name}");
-        }
-    }
-}
+mod tests;

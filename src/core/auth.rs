@@ -43,50 +43,50 @@ impl std::fmt::Debug for Auth {
     }
 }
 
-/// When an advert was signed, by its sender's clock. The order is the order of sending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// When an advert was signed, by its sender's clock, and its place in the sender's sequence, which must grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
-    /// Seconds since 1970.
+    /// Since 1970.
     pub seconds: u32,
-    /// 1/65536 s.
+    /// In 1/65536 s.
     pub fraction: u16,
-    /// Tells adverts of the same moment apart.
+    /// Tells those of one tick apart.
     pub counter: u16,
 }
 
 impl Stamp {
-    /// The stamp of this moment (time since 1970), or the next one after `last` where the clock has not moved or
-    /// was set back: what is sent never goes backwards.
+    /// The stamp of this moment (time since 1970; the seconds end in 2106), or the next one after `last` where the
+    /// clock has not moved or was set back: what is sent never goes backwards.
     pub fn next(now: Duration, last: Option<Stamp>) -> Stamp {
-        let stamp = Stamp::at(now);
-        match last {
-            Some(last) if last >= stamp => last.successor(),
-            _ => stamp,
-        }
-    }
-
-    fn at(now: Duration) -> Stamp {
-        let fraction = u64::from(now.subsec_nanos()) * 65_536 / 1_000_000_000;
-        Stamp {
+        let stamp = Stamp {
             seconds: u32::try_from(now.as_secs()).unwrap_or(u32::MAX),
-            fraction: u16::try_from(fraction).unwrap_or(u16::MAX),
+            fraction: ((u64::from(now.subsec_nanos()) << 16) / 1_000_000_000) as u16,
             counter: 0,
-        }
+        };
+        last.map_or(stamp, |last| stamp.max(Stamp::from(u64::from(last).saturating_add(1))))
     }
 
-    fn successor(self) -> Stamp {
-        let Stamp { seconds, fraction, counter } = self;
-        match (counter.checked_add(1), fraction.checked_add(1)) {
-            (Some(counter), _) => Stamp { counter, ..self },
-            (None, Some(fraction)) => Stamp { seconds, fraction, counter: 0 },
-            (None, None) => Stamp { seconds: seconds.saturating_add(1), fraction: 0, counter: 0 },
-        }
-    }
-
-    /// The moment it names, since 1970.
+    /// The time since 1970: the first nanosecond of its tick.
     pub fn time(self) -> Duration {
-        let nanos = u64::from(self.fraction) * 1_000_000_000 / 65_536;
+        let nanos = (u64::from(self.fraction) * 1_000_000_000).div_ceil(1 << 16);
         Duration::from_secs(self.seconds.into()) + Duration::from_nanos(nanos)
+    }
+}
+
+/// The sequence number that a stamp is on the wire.
+impl From<Stamp> for u64 {
+    fn from(stamp: Stamp) -> u64 {
+        u64::from(stamp.seconds) << 32 | u64::from(stamp.fraction) << 16 | u64::from(stamp.counter)
+    }
+}
+
+impl From<u64> for Stamp {
+    fn from(sequence: u64) -> Stamp {
+        Stamp {
+            seconds: (sequence >> 32) as u32,
+            fraction: (sequence >> 16) as u16,
+            counter: sequence as u16,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub enum Command {
     Reread,
     /// Look at the load balancer more often (`true`, while unfit) or at the usual interval.
     Hurry(bool),
-    /// These get our adverts from now on: keep the way to them open.
+    /// These take part from now on: keep the way to them open.
     Peers(Vec<IpAddr>),
     /// Tell the person who drains this host how it went.
     Drained(Result<(), String>),

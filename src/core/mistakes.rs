@@ -3,6 +3,7 @@
 use super::advert::{Checksum, Version};
 use super::auth::{Auth, Doubt, Mode, Verdict};
 use super::event::{Event, State};
+use super::members::Member;
 use super::{Agent, Command, EQUAL, Freshness, Heard, Time, WARNED_MAX};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -71,8 +72,10 @@ impl Agent {
         if age.is_zero() {
             self.tell_peers();
         }
-        // With multicast and no list, everybody is welcome.
-        if self.settings.group.is_some() && self.members.as_ref().is_none_or(|m| m.others.is_empty()) {
+        // With multicast and no list of such addresses, everybody is welcome.
+        let alike = |member: &Member| member.address.is_ipv4() == from.is_ipv4();
+        let listed = self.members.as_ref().is_some_and(|members| members.others.iter().any(alike));
+        if self.settings.group.is_some() && !listed {
             return;
         }
         // The metadata may take its time to list a host.

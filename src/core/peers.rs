@@ -80,6 +80,11 @@ impl Peers {
         self.missing.remove(&peer);
     }
 
+    /// Whether nothing has shown yet that a listed peer exists.
+    pub fn is_missing(&self, peer: IpAddr) -> bool {
+        self.missing.contains_key(&peer)
+    }
+
     /// A listed peer that has been missing for long; each is told once.
     pub fn take_missing(&mut self, now: Time) -> Option<IpAddr> {
         let (peer, _) = self.missing.iter().find(|(_, since)| now.saturating_sub(**since) >= MISSING)?;

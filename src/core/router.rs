@@ -131,6 +131,8 @@ pub struct Router {
     priority: u8,
     targets: Vec<IpAddr>,
     followed: Option<Followed>,
+    /// Who was followed before, as last heard.
+    former: Option<Followed>,
     listening_since: Time,
     /// The interval by which silence is measured: the followed Active's in version 3, else our own.
     interval: Duration,
@@ -162,6 +164,7 @@ impl Router {
             priority: 1,
             targets: Vec::new(),
             followed: None,
+            former: None,
             listening_since: now,
             interval,
             down_at: now,
@@ -265,10 +268,17 @@ impl Router {
             (State::Active, _) => self.heard_rival(now, from, advert, out),
             // Whose it was to give up is not known, or not for how long it has waited in the socket of an agent
             // that was stopped: somebody else may have it by now.
-            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {}
+            (_, 0) if self.followed.is_none_or(|followed| followed.from != from) => {
+                self.former = self.former.filter(|former| former.from != from);
+            }
             (_, 0) if now < self.listening_since + self.interval => {}
             (_, 0) => {
-                self.followed = None;
+                self.followed = self.former.take().filter(|former| now < former.last + OVERTAKEN);
+                if let Some(successor) = self.followed {
+                    // Its first advert was faster than the last ones of whom it relieved.
+                    self.down_at = successor.last + self.master_down();
+                    return;
+                }
                 self.resigned = Some((from, now));
                 self.vacated = Some(format!("{from} gave the address up"));
                 self.farewell = None;
@@ -296,6 +306,7 @@ impl Router {
         if self.followed.is_none_or(|followed| followed.from != from) {
             let text = format!("{from} holds the address with priority {}", advert.priority);
             out.push_back(Command::Tell(Event::Notice(text)));
+            self.former = self.followed;
         }
         self.interval = advert.interval;
         self.followed = Some(Followed { from, priority: advert.priority, last: now });

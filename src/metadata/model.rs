@@ -8,7 +8,7 @@ mod ports;
 
 use self::answer::{Host, Listing, Reading};
 use crate::core::members::{Member, Membership, Standing};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -17,9 +17,12 @@ use std::net::IpAddr;
 pub struct Settings {
     /// Labels (key, value) a host must all carry to take part.
     pub host_label: Vec<(String, String)>,
-    /// Stack and service whose published ports are checked; none: every load balancer service's.
-    pub balancer: Option<(String, String)>,
+    /// The load balancers whose published ports are wanted.
+    pub balancers: BTreeSet<Balancer>,
 }
+
+/// Stack and service; none: every load balancer service.
+pub type Balancer = Option<(String, String)>;
 
 /// What this machine knows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,9 +40,18 @@ pub struct Snapshot {
     pub membership: Membership,
     /// This host, member or not.
     pub me: Me,
-    /// What the load balancer publishes on the member hosts, sorted by port, each port once. Empty: no such
-    /// port is known, so there is nothing that could pass a check.
-    pub ports: Vec<PublishedPort>,
+    /// Each member's `agent_ip`, by its id: the address of one whose label names one of the other family.
+    pub agent_ips: BTreeMap<String, IpAddr>,
+    /// What each load balancer publishes on the member hosts, sorted by port, each port once. None: no such port
+    /// is known, so there is nothing that could pass a check.
+    pub ports: BTreeMap<Balancer, Vec<PublishedPort>>,
+}
+
+impl Snapshot {
+    /// What this load balancer publishes.
+    pub fn ports_of(&self, balancer: &Balancer) -> &[PublishedPort] {
+        self.ports.get(balancer).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 /// This host as Rancher sees it.
@@ -53,6 +65,8 @@ pub struct Me {
     pub hostname: String,
     /// Label `outrider.source` if it names a local address, else `agent_ip`.
     pub address: IpAddr,
+    /// Rancher's own address of the host, if it is a local one.
+    pub agent_ip: Option<IpAddr>,
     /// Label `outrider.interface`.
     pub interface_label: Option<String>,
     /// Label `outrider.source`, if it names a local address.
@@ -98,7 +112,7 @@ impl fmt::Display for Snapshot {
         }
         let list = |items: Vec<String>| if items.is_empty() { "none".into() } else { items.join(", ") };
         let others = self.membership.others.iter().map(|m| format!("{} ({})", m.name, m.address)).collect();
-        let ports = self.ports.iter().map(|p| format!("{} of {}", p.port, p.service)).collect();
+        let ports = self.ports.values().flatten().map(|p| format!("{} of {}", p.port, p.service)).collect();
         write!(f, "; other members: {}; published ports: {}", list(others), list(ports))
     }
 }
@@ -139,23 +153,26 @@ pub fn interpret(
     serving.extend(listed.iter().filter(|host| {
         host.uuid.as_ref().is_some_and(|uuid| *uuid == me.uuid || others.iter().any(|m| m.id == *uuid))
     }));
-    let ports = match &reading.services {
-        Some(services) => ports::published(
-            services,
-            &serving,
-            reading.me.environment_uuid.as_deref(),
-            settings.balancer.as_ref(),
-            &mut remarks,
-        ),
-        None => Vec::new(),
-    };
-    Ok((Snapshot { membership: Membership { me: standing, others }, me, ports }, remarks))
+    let mut ports = BTreeMap::new();
+    if let Some(services) = &reading.services {
+        let environment = reading.me.environment_uuid.as_deref();
+        for balancer in &settings.balancers {
+            let wanted = balancer.as_ref();
+            let found = ports::published(services, &serving, environment, wanted, &mut remarks);
+            ports.insert(balancer.clone(), found);
+        }
+    }
+    let takes_part = |host: &&Host| others.iter().any(|member| Some(&member.id) == host.uuid.as_ref());
+    let address_of = |host: &Host| Some((host.uuid.clone()?, agent_ip(host)?));
+    let agent_ips = listed.iter().copied().filter(takes_part).filter_map(address_of).collect();
+    Ok((Snapshot { membership: Membership { me: standing, others }, me, agent_ips, ports }, remarks))
 }
 
 /// Drops the services that have no say, which are most of the data.
 pub fn condense(reading: &mut Reading, settings: &Settings) {
     if let Some(services) = &mut reading.services {
-        services.entries.retain(|service| ports::of_interest(service, settings.balancer.as_ref()));
+        let wanted = |service: &_| settings.balancers.iter().any(|b| ports::of_interest(service, b.as_ref()));
+        services.entries.retain(wanted);
     }
 }
 
@@ -180,6 +197,7 @@ static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 pub struct Identity {
     uuid: String,
     address: IpAddr,
+    agent_ip: Option<IpAddr>,
     source_label: Option<IpAddr>,
 }
 
@@ -191,12 +209,14 @@ pub fn recognise(answer: &Host, local: &Local) -> Result<Identity, Refusal> {
     };
     let is_local = |address: &IpAddr| local.addresses.contains(address);
     let source_label = source_label(answer).and_then(Result::ok).filter(is_local);
-    if let Some(agent_ip) = agent_ip(answer).filter(is_local) {
-        return Ok(Identity { uuid, address: source_label.unwrap_or(agent_ip), source_label });
+    let agent_ip = agent_ip(answer).filter(is_local);
+    if let Some(agent_ip) = agent_ip {
+        let address = source_label.unwrap_or(agent_ip);
+        return Ok(Identity { uuid, address, agent_ip: Some(agent_ip), source_label });
     }
     let same_name = answer.hostname.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&local.hostname));
     if let (true, Some(address)) = (same_name, source_label) {
-        return Ok(Identity { uuid, address, source_label });
+        return Ok(Identity { uuid, address, agent_ip, source_label });
     }
     Err(Refusal::OtherHost(format!(
         "the metadata service takes this machine for host {} with agent_ip {}, which is on none of its \
@@ -271,7 +291,7 @@ fn me(
     local: &Local,
     remarks: &mut Vec<String>,
 ) -> Me {
-    let Identity { uuid, address, source_label } = identity;
+    let Identity { uuid, address, agent_ip, source_label } = identity;
     if let (Some(label), None) = (label(labels, SOURCE), source_label) {
         let fault = match usable(label) {
             Some(address) if !local.addresses.contains(&address) => "is on none of this machine's interfaces",
@@ -294,6 +314,7 @@ fn me(
         name,
         uuid,
         address,
+        agent_ip,
         interface_label,
         source_label,
     }

@@ -1,79 +1,127 @@
-//! ARP on one interface: tells the link where an address is, and listens to who else claims it.
+//! ARP and neighbour discovery on one interface: tells the link where an address is, and listens to who else
+//! claims it.
 
-use super::packet::{LOAD_HALF, PacketSocket, only};
-use crate::wire::arp::{self, Claim, Form, Mac};
+use super::packet::{JUMP_IF_EQUAL, LOAD_BYTE, LOAD_HALF, PacketSocket, RETURN, only};
+use crate::wire::arp::{self, Form, Mac};
+use crate::wire::ndp;
 use nix::libc;
-use socket2::Type;
+use pnet_packet::icmpv6::Icmpv6Types;
+use pnet_packet::ip::IpNextHeaderProtocols;
+use socket2::{SockFilter, Type};
+use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Where the Ethernet header says what the frame carries.
 const ETHERTYPE_OFFSET: u32 = 12;
-/// Longer than an ARP frame; what follows is padding.
-const BUFFER: usize = 128;
+/// Where the IPv6 header in a frame says what it carries, and where an ICMPv6 message says what it is.
+const NEXT_HEADER_OFFSET: u32 = 14 + 6;
+const ICMPV6_TYPE_OFFSET: u32 = 14 + 40;
+/// A whole Ethernet frame.
+const BUFFER: usize = 1518;
 
-/// Announces and probes addresses, and hears the claims of other stations.
+/// Another station says that an address is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The address it claims.
+    pub address: IpAddr,
+    /// The station.
+    pub mac: Mac,
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.mac;
+        write!(f, "{} is at {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}", self.address)
+    }
+}
+
+/// Announces and probes addresses of both families, and hears the claims of other stations.
 ///
 /// Every frame carries the hardware address the interface has at that moment, so a bond that changes it needs
 /// nothing.
 pub struct Announcer {
-    socket: PacketSocket,
+    arp: PacketSocket,
+    ndp: PacketSocket,
 }
 
 impl Announcer {
-    /// Opens a packet socket for ARP on `interface`. Needs a tokio runtime around it.
+    /// Opens packet sockets for ARP and neighbour discovery on `interface`. Needs a tokio runtime around it.
     ///
     /// # Errors
     /// No such interface, one that is not Ethernet, or the capability NET_RAW is missing.
     pub fn open(interface: &str) -> anyhow::Result<Announcer> {
-        let arp = libc::ETH_P_ARP as u16;
-        let filter = only(LOAD_HALF, ETHERTYPE_OFFSET, arp.into());
-        let socket = PacketSocket::open(interface, Type::RAW, arp, &filter)?;
-        let kind = socket.link()?.hatype();
+        let protocol = libc::ETH_P_ARP as u16;
+        let filter = only(LOAD_HALF, ETHERTYPE_OFFSET, protocol.into());
+        let arp = PacketSocket::open(interface, Type::RAW, protocol, &filter)?;
+        let kind = arp.link()?.hatype();
         anyhow::ensure!(
             kind == libc::ARPHRD_ETHER,
             "interface {interface} is not Ethernet (hardware type {kind}): no address can be announced there"
         );
-        Ok(Announcer { socket })
+        let ndp = PacketSocket::open(interface, Type::RAW, libc::ETH_P_IPV6 as u16, &neighbours())?;
+        Ok(Announcer { arp, ndp })
     }
 
-    /// Tells the link that `address` is here, in both forms; never blocks.
+    /// Tells the link that `address` is here; never blocks. IPv4: gratuitous ARP in both forms; IPv6: an
+    /// unsolicited neighbour advertisement.
     ///
     /// # Errors
-    /// `ENETDOWN`: the interface is down. `ENODEV`, `ENXIO`: it is gone, open anew. The second form is sent
+    /// `ENETDOWN`: the interface is down. `ENODEV`, `ENXIO`: it is gone, open anew. ARP's second form is sent
     /// even if the first fails.
-    pub fn announce(&self, address: Ipv4Addr) -> io::Result<()> {
+    pub fn announce(&self, address: IpAddr) -> io::Result<()> {
         let mac = self.mac()?;
-        let first = self.socket.send(&arp::announce(mac, address, Form::Request));
-        first.and(self.socket.send(&arp::announce(mac, address, Form::Reply)))
+        match address {
+            IpAddr::V4(address) => {
+                let first = self.arp.send(&arp::announce(mac, address, Form::Request));
+                first.and(self.arp.send(&arp::announce(mac, address, Form::Reply)))
+            }
+            IpAddr::V6(address) => self.ndp.send(&ndp::announce(mac, address)),
+        }
     }
 
     /// Asks whether any station has `address`, without claiming it; [`Announcer::heard`] brings the answer.
     ///
     /// # Errors
     /// As [`Announcer::announce`].
-    pub fn probe(&self, address: Ipv4Addr) -> io::Result<()> {
-        self.socket.send(&arp::probe(self.mac()?, address))
+    pub fn probe(&self, address: IpAddr) -> io::Result<()> {
+        match address {
+            IpAddr::V4(address) => self.arp.send(&arp::probe(self.mac()?, address)),
+            IpAddr::V6(address) => self.ndp.send(&ndp::probe(self.mac()?, address)),
+        }
     }
 
-    /// Asks the station at `target` for a sign of life, in the name of our own address `source`;
-    /// [`Announcer::heard`] brings the answer.
+    /// Asks the station at `target` for a sign of life, in the name of our own address `source` of the same
+    /// family; [`Announcer::heard`] brings the answer.
     ///
     /// # Errors
-    /// As [`Announcer::announce`].
-    pub fn ask(&self, source: Ipv4Addr, target: Ipv4Addr) -> io::Result<()> {
-        self.socket.send(&arp::request(self.mac()?, source, target))
+    /// As [`Announcer::announce`]; `EAFNOSUPPORT`: the addresses are of two families.
+    pub fn ask(&self, source: IpAddr, target: IpAddr) -> io::Result<()> {
+        match (source, target) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                self.arp.send(&arp::request(self.mac()?, source, target))
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                self.ndp.send(&ndp::request(self.mac()?, source, target))
+            }
+            _ => Err(nix::errno::Errno::EAFNOSUPPORT.into()),
+        }
     }
 
     /// Waits for the next claim of another station to any address. Cancel-safe.
     ///
     /// # Errors
-    /// As [`Receiver::receive`](super::vrrp::Receiver::receive).
+    /// As [`Receiver::receive`](super::vrrp::Receiver::receive), once for each of the two sockets.
     pub async fn heard(&self) -> io::Result<Claim> {
-        let mut frame = [0; BUFFER];
+        let (mut arp, mut ndp) = ([0; BUFFER], [0; BUFFER]);
         loop {
-            let length = self.socket.receive(&mut frame).await?;
-            if let Some(claim) = frame.get(..length).and_then(arp::decode_frame)
+            let claim = tokio::select! {
+                length = self.arp.receive(&mut arp) => arp.get(..length?).and_then(arp::decode_frame)
+                    .map(|claim| Claim { address: claim.address.into(), mac: claim.mac }),
+                length = self.ndp.receive(&mut ndp) => ndp.get(..length?).and_then(ndp::decode_frame)
+                    .map(|claim| Claim { address: claim.address.into(), mac: claim.mac }),
+            };
+            if let Some(claim) = claim
                 // A hub or a bridge may bring back what we sent.
                 && claim.mac != self.mac()?
             {
@@ -87,6 +135,20 @@ impl Announcer {
     /// # Errors
     /// `ENODEV`: the interface is gone.
     pub fn mac(&self) -> io::Result<Mac> {
-        self.socket.link()?.addr().ok_or_else(|| nix::errno::Errno::ENODEV.into())
+        self.arp.link()?.addr().ok_or_else(|| nix::errno::Errno::ENODEV.into())
     }
+}
+
+/// Lets neighbour solicitations and advertisements through, where no extension header hides them.
+fn neighbours() -> [SockFilter; 7] {
+    let is = |value, then, otherwise| SockFilter::new(JUMP_IF_EQUAL, then, otherwise, value);
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, NEXT_HEADER_OFFSET),
+        is(IpNextHeaderProtocols::Icmpv6.0.into(), 0, 4),
+        SockFilter::new(LOAD_BYTE, 0, 0, ICMPV6_TYPE_OFFSET),
+        is(Icmpv6Types::NeighborSolicit.0.into(), 1, 0),
+        is(Icmpv6Types::NeighborAdvert.0.into(), 0, 1),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
 }

@@ -1,7 +1,7 @@
 //! Who on this host serves what: locks that vanish with their owner.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
@@ -24,12 +24,17 @@ impl Lock {
     }
 
     /// Takes the lock of one address, which says whose a marked address is: two agents with different VRIDs
-    /// would otherwise clean up after each other. `None`: somebody has it.
+    /// would otherwise clean up after each other. Link-local addresses have one on each interface. `None`:
+    /// somebody has it.
     ///
     /// # Errors
     /// As with [`Lock::acquire`].
-    pub fn address(address: Ipv4Addr) -> io::Result<Option<Lock>> {
-        Lock::named(&format!("outrider/address/{address}"))
+    pub fn address(address: IpAddr, interface: &str) -> io::Result<Option<Lock>> {
+        if super::is_link_local(address) {
+            Lock::named(&format!("outrider/address/{address}%{interface}"))
+        } else {
+            Lock::named(&format!("outrider/address/{address}"))
+        }
     }
 
     fn named(name: &str) -> io::Result<Option<Lock>> {

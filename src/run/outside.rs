@@ -3,15 +3,17 @@
 //! A large answer of the metadata takes milliseconds to read, a TLS handshake likewise; adverts must not wait
 //! for either.
 
+use super::checks::Checks;
 use super::realtime;
-use crate::config::{Config, Peers};
+use crate::config::{CheckSetting, Config, Peers};
 use crate::core::Time;
-use crate::health::{self, Checker, Report};
+use crate::health::Report;
 use crate::metadata::{self, Local, Update, WatcherSettings};
-use crate::net::{alarm, gateway, interface, neighbour};
+use crate::net::{Family, alarm, gateway, interface, neighbour};
 use crate::status::socket::{self, Request};
 use anyhow::{Context, Result};
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -26,28 +28,32 @@ pub struct Outside {
     pub updates: mpsc::Receiver<Update>,
     /// Asks for the metadata to be read again.
     pub nudge: Arc<Notify>,
-    /// Results of the checks.
-    pub reports: UnboundedReceiver<Report>,
+    /// Results of the checks, each with the number of its group.
+    pub reports: UnboundedReceiver<(usize, Report)>,
     /// What to check, and how often.
-    pub checker: Checker,
-    /// The default gateway behind the interface that was named by [`Outside::set_interface`], when it changes.
-    pub gateways: mpsc::Receiver<Option<Ipv4Addr>>,
+    pub checks: Checks,
+    /// The default gateway behind an interface that was named by [`Outside::set_place`], when it changes.
+    pub gateways: mpsc::Receiver<(Link, Option<IpAddr>)>,
     surroundings: watch::Sender<Surroundings>,
     /// Orders of people on this host.
     pub orders: mpsc::Receiver<Request>,
 }
 
-/// What the thread looks after once it is known.
+/// An interface, and which of its gateways is meant.
+pub type Link = (String, Family);
+
+/// What the thread looks after once it is known: of each virtual router, by its number.
 #[derive(Clone, Default)]
 struct Surroundings {
-    interface: Option<String>,
-    peers: Vec<IpAddr>,
+    links: BTreeMap<usize, Link>,
+    peers: BTreeMap<usize, Vec<IpAddr>>,
 }
 
 impl Outside {
-    /// Names the interface whose default gateway is wanted.
-    pub fn set_interface(&self, interface: &str) {
-        self.surroundings.send_modify(|surroundings| surroundings.interface = Some(interface.to_owned()));
+    /// Names the interface of a virtual router, whose default gateway is wanted.
+    pub fn set_place(&self, router: usize, interface: &str, family: Family) {
+        let link = (interface.to_owned(), family);
+        self.surroundings.send_modify(|surroundings| drop(surroundings.links.insert(router, link)));
     }
 
     /// Looks around at once. With a host's last address the kernel forgets its neighbours, too.
@@ -55,9 +61,9 @@ impl Outside {
         self.surroundings.send_modify(|_| {});
     }
 
-    /// Names the peers whose neighbour entries are kept fresh.
-    pub fn set_peers(&self, peers: Vec<IpAddr>) {
-        self.surroundings.send_modify(|surroundings| surroundings.peers = peers);
+    /// Names the peers of a virtual router, whose neighbour entries are kept fresh.
+    pub fn set_peers(&self, router: usize, peers: Vec<IpAddr>) {
+        self.surroundings.send_modify(|surroundings| drop(surroundings.peers.insert(router, peers)));
     }
 }
 
@@ -68,10 +74,10 @@ impl Outside {
 pub async fn start(config: &Config) -> Result<Outside> {
     let (updates_in, updates) = mpsc::channel(8);
     let (reports_in, reports) = mpsc::unbounded_channel();
-    let (checker_in, checker) = oneshot::channel();
+    let (checks_in, checks) = oneshot::channel();
     let nudge = Arc::new(Notify::new());
     let settings = watcher_settings(config);
-    let checks = config.checks.clone();
+    let checked = config.clone();
     let nudged = nudge.clone();
     let (gateways_in, gateways) = mpsc::channel(1);
     let (surroundings, seen) = watch::channel(Surroundings::default());
@@ -86,7 +92,7 @@ pub async fn start(config: &Config) -> Result<Outside> {
                 Err(error) => return tracing::error!("cannot start the runtime of the checks: {error}"),
             };
             runtime.block_on(async {
-                let _ = checker_in.send(health::start(checks, reports_in, alarm::now));
+                let _ = checks_in.send(Checks::start(&checked, &reports_in));
                 tokio::spawn(look_around(seen, gateways_in));
                 tokio::spawn(listen(socket, orders_in));
                 if let Some(settings) = settings
@@ -100,8 +106,8 @@ pub async fn start(config: &Config) -> Result<Outside> {
             });
         })
         .context("cannot start the thread of the metadata and the checks")?;
-    let checker = checker.await.context("the thread of the metadata and the checks died at start")?;
-    Ok(Outside { updates, nudge, reports, checker, gateways, surroundings, orders })
+    let checks = checks.await.context("the thread of the metadata and the checks died at start")?;
+    Ok(Outside { updates, nudge, reports, checks, gateways, surroundings, orders })
 }
 
 /// Opens the local socket as soon as it is free, and serves it. Another agent may have it until it ends.
@@ -118,8 +124,11 @@ async fn listen(name: String, orders: mpsc::Sender<Request>) {
     }
 }
 
-/// Looks up the default gateway and keeps the peers' neighbour entries fresh.
-async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Sender<Option<Ipv4Addr>>) {
+/// Looks up the default gateways and keeps the peers' neighbour entries fresh.
+async fn look_around(
+    mut seen: watch::Receiver<Surroundings>,
+    gateways: mpsc::Sender<(Link, Option<IpAddr>)>,
+) {
     let handle = match rtnetlink::new_connection() {
         Ok((connection, handle, _)) => {
             tokio::spawn(connection);
@@ -127,20 +136,31 @@ async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Se
         }
         Err(error) => return tracing::warn!("the default gateway cannot be looked up: {error}"),
     };
-    let mut last = None;
+    let mut last: BTreeMap<usize, Option<IpAddr>> = BTreeMap::new();
     while !gateways.is_closed() {
-        let Surroundings { interface, peers } = seen.borrow_and_update().clone();
-        if let Some(interface) = interface {
-            if let Ok(found) = gateway::find(&handle, &interface).await
-                && last != Some(found)
-            {
-                last = Some(found);
-                let _ = gateways.send(found).await;
+        let Surroundings { links, peers } = seen.borrow_and_update().clone();
+        let mut found: BTreeMap<&Link, Option<IpAddr>> = BTreeMap::new();
+        for (router, link) in &links {
+            let gateway = match found.get(link) {
+                Some(gateway) => *gateway,
+                None => match gateway::find(&handle, &link.0, link.1).await {
+                    Ok(gateway) => *found.entry(link).or_insert(gateway),
+                    Err(_) => continue,
+                },
+            };
+            // Each virtual router is to hear of it, also one that came later.
+            if last.insert(*router, gateway) != Some(gateway) {
+                let _ = gateways.send((link.clone(), gateway)).await;
             }
-            for peer in peers {
-                if let Err(error) = neighbour::refresh(&handle, &interface, peer).await {
-                    tracing::debug!("neighbour entry of {peer}: {error:#}");
-                }
+        }
+        let stations: BTreeSet<(&str, IpAddr)> = (peers.iter())
+            .filter_map(|(router, peers)| Some((links.get(router)?, peers)))
+            .flat_map(|((interface, _), peers)| peers.iter().map(|peer| (interface.as_str(), *peer)))
+            .filter(|(_, peer)| !peer.is_multicast())
+            .collect();
+        for (interface, peer) in stations {
+            if let Err(error) = neighbour::refresh(&handle, interface, peer).await {
+                tracing::debug!("neighbour entry of {peer}: {error:#}");
             }
         }
         // Whoever is gone is noticed by the closed channel.
@@ -149,14 +169,16 @@ async fn look_around(mut seen: watch::Receiver<Surroundings>, gateways: mpsc::Se
 }
 
 fn watcher_settings(config: &Config) -> Option<WatcherSettings> {
-    let (read_services, balancer) = match &config.check {
-        crate::config::CheckSetting::Published(balancer) => (true, balancer.clone()),
-        crate::config::CheckSetting::These(_) => (false, None),
+    let published = |check: &CheckSetting| match check {
+        CheckSetting::Published(balancer) => Some(balancer.clone()),
+        CheckSetting::These(_) => None,
     };
-    (config.peers == Peers::Rancher).then(|| WatcherSettings {
+    let balancers: BTreeSet<_> = config.routers.iter().filter_map(|router| published(&router.check)).collect();
+    let asked = config.routers.iter().any(|router| router.peers == Peers::Rancher);
+    asked.then(|| WatcherSettings {
         base_url: config.metadata_url.as_str().to_owned(),
-        settings: metadata::Settings { host_label: config.host_label.clone(), balancer },
-        read_services,
+        read_services: !balancers.is_empty(),
+        settings: metadata::Settings { host_label: config.host_label.clone(), balancers },
         state_file: config.state_file.clone(),
         pace: metadata::Pace::default(),
     })
@@ -165,7 +187,7 @@ fn watcher_settings(config: &Config) -> Option<WatcherSettings> {
 /// What this machine knows of itself.
 pub fn local() -> Local {
     let addresses = interface::local_addresses().unwrap_or_default();
-    Local { addresses: addresses.into_iter().map(IpAddr::V4).collect(), hostname: hostname() }
+    Local { addresses, hostname: hostname() }
 }
 
 /// The host name, as the kernel has it.

@@ -2,11 +2,12 @@
 
 use super::outside;
 use super::place::{self, NoPlace};
-use super::prepare::targets;
-use crate::config::{self, CheckSetting, Loaded, Peers};
+use super::router::{membership, targets};
+use crate::config::{self, CheckSetting, Config, Loaded, Peers, Router, Section};
 use crate::core::members::{self, Membership, Standing};
-use crate::metadata::{self, Snapshot, Update};
+use crate::metadata::{Snapshot, Update};
 use anyhow::Result;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long the metadata service may take.
@@ -33,81 +34,111 @@ pub fn check_config(loaded: &Loaded) -> Result<Report> {
 
 async fn report(loaded: &Loaded) -> Result<Report> {
     let config = &loaded.config;
-    let mut derived: Vec<(&str, String, &str)> = Vec::new();
-    let snapshot = match config.peers {
-        Peers::Rancher => first_answer(loaded).await?,
-        Peers::List(_) => Err(String::new()),
-    };
-    let place = place::find(config, snapshot.as_ref().ok().map(|snapshot| &snapshot.me));
+    let settings: Vec<String> = config::describe(loaded).iter().map(Section::to_string).collect();
+    let mut text = settings.join("\n");
+    let asks = config.routers.iter().any(|router| router.peers == Peers::Rancher);
+    let snapshot = if asks { first_answer(config).await? } else { Err(String::new()) };
     let mut wrong = false;
-    match &place {
-        Ok(place) => {
-            derived.push(("interface", place.interface.clone(), "derived"));
-            derived.push(("", format!("({})", place.because), ""));
-            derived.push(("source", place.source.to_string(), "derived"));
-            let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
-            derived.push(("installed as", vips.join(", "), "derived"));
-        }
-        Err(why) => {
-            wrong = matches!(why, NoPlace::Wrong(_));
-            derived.push(("interface", format!("unknown: {}", why.text()), ""));
-        }
+    let mut earlier: Vec<u8> = Vec::new();
+    for router in &config.routers {
+        let mut rows: Vec<Row> = Vec::new();
+        wrong |= derive(config, router, &earlier, &snapshot, &mut rows);
+        earlier.push(router.vrid);
+        let of = if config.routers.len() > 1 { format!(" for {}", router.name) } else { String::new() };
+        text.push_str(&format!("\nDerived{of}:\n{}", config::table(&rows)));
     }
-    let router_id = config.router_id.clone().unwrap_or_else(outside::hostname);
-    derived.push(("router id", router_id, if config.router_id.is_some() { "set" } else { "host name" }));
-    derived.push(("VRID", config.vrid.to_string(), ""));
-    let membership = match (&config.peers, &snapshot, &place) {
-        (Peers::List(peers), _, Ok(place)) => Ok(metadata::from_list(peers, place.source.into())),
-        (Peers::List(_), _, Err(why)) => Err(why.text().to_owned()),
-        (Peers::Rancher, Ok(snapshot), _) => Ok(snapshot.membership.clone()),
-        (Peers::Rancher, Err(why), _) => Err(why.clone()),
-    };
-    match &membership {
-        Ok(membership) => describe_members(config.vrid, config.priority, membership, &mut derived),
-        Err(why) => derived.push(("members", format!("unknown: {why}"), "metadata")),
-    }
-    match (targets(config, snapshot.as_ref().ok()), &config.check) {
-        (Ok(targets), _) if targets.is_empty() => derived.push(("checks", "none".to_owned(), "set")),
-        (Ok(targets), setting) => {
-            let origin = if matches!(setting, CheckSetting::Published(_)) { "metadata" } else { "settings" };
-            derived.extend(targets.iter().map(|target| ("check", target.to_string(), origin)));
-        }
-        (Err(why), _) => derived.push(("checks", format!("unknown: {why}"), "metadata")),
-    }
-    let text = format!("{}\nDerived:\n{}", config::table(&config::describe(loaded)), config::table(&derived));
     Ok(Report { text, wrong })
 }
 
+/// What was derived, its value, and where from.
+type Row = (&'static str, String, &'static str);
+
+/// Everything that is derived for one virtual router. Tells whether a person must change something.
+fn derive(
+    config: &Config,
+    router: &Router,
+    earlier: &[u8],
+    answer: &Result<Snapshot, String>,
+    rows: &mut Vec<Row>,
+) -> bool {
+    let snapshot = answer.as_ref().ok();
+    let place = match (&router.peers, answer) {
+        (Peers::Rancher, Err(why)) => Err(NoPlace::Wait(why.clone())),
+        _ => place::find(router, snapshot.map(|snapshot| &snapshot.me)),
+    };
+    let mut wrong = matches!(place, Err(NoPlace::Wrong(_)));
+    match &place {
+        Ok(place) => {
+            rows.push(("interface", place.interface.clone(), "derived"));
+            rows.push(("", format!("({})", place.because), ""));
+            rows.push(("source", place.source.to_string(), "derived"));
+            let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
+            rows.push(("installed as", vips.join(", "), "derived"));
+        }
+        Err(why) => rows.push(("interface", format!("unknown: {}", why.text()), "")),
+    }
+    let router_id = config.router_id.clone().unwrap_or_else(outside::hostname);
+    rows.push(("router id", router_id, if config.router_id.is_some() { "set" } else { "host name" }));
+    rows.push(("VRID", router.vrid.to_string(), ""));
+    match place {
+        Ok(place) => match membership(router, place.source, snapshot) {
+            Ok(members) => describe_members(router, earlier, place.source, &members, rows),
+            Err(why) => {
+                wrong = true;
+                rows.push(("members", format!("unknown: {why}"), "metadata"));
+            }
+        },
+        Err(why) => rows.push(("members", format!("unknown: {}", why.text()), "")),
+    }
+    match (targets(router, snapshot), &router.check) {
+        (Ok(targets), _) if targets.is_empty() => rows.push(("checks", "none".to_owned(), "set")),
+        (Ok(targets), setting) => {
+            let origin = if matches!(setting, CheckSetting::Published(_)) { "metadata" } else { "settings" };
+            rows.extend(targets.iter().map(|target| ("check", target.to_string(), origin)));
+        }
+        (Err(why), _) => rows.push(("checks", format!("unknown: {why}"), "metadata")),
+    }
+    wrong
+}
+
 fn describe_members(
-    vrid: u8,
-    by_hand: Option<u8>,
+    router: &Router,
+    earlier: &[u8],
+    source: IpAddr,
     membership: &Membership,
-    derived: &mut Vec<(&str, String, &str)>,
+    rows: &mut Vec<Row>,
 ) {
     let all = membership.all().count();
+    let rank = |id: &str| membership.rank(earlier, router.vrid, id);
     match &membership.me {
-        Standing::Left(why) => derived.push(("this host", format!("does not take part: {why}"), "metadata")),
+        Standing::Left(why) => rows.push(("this host", format!("does not take part: {why}"), "metadata")),
+        Standing::Member(_) if router.peers == Peers::None => {
+            let lone = members::lone_priority(router.vrid, &source.to_string());
+            let origin = if router.priority.is_some() { "set" } else { "by the source address" };
+            rows.push(("priority", router.priority.unwrap_or(lone).to_string(), origin));
+            rows.push(("peers", "whoever is in the multicast group".to_owned(), ""));
+        }
         Standing::Member(me) => {
-            let rank = membership.rank(&[], vrid, &me.id);
-            let priority = me.priority.or(by_hand).unwrap_or_else(|| members::priority(rank, all));
-            let origin = match (me.priority, by_hand) {
+            let by_rank = || members::priority(rank(&me.id), all);
+            let priority = me.priority.or(router.priority).unwrap_or_else(by_rank);
+            let origin = match (me.priority, router.priority) {
                 (Some(_), _) => "host label",
                 (None, Some(_)) => "set",
                 (None, None) => "rank",
             };
-            derived.push(("rank", format!("{} of {all}", rank + 1), "derived"));
-            derived.push(("priority", priority.to_string(), origin));
+            rows.push(("rank", format!("{} of {all}", rank(&me.id) + 1), "derived"));
+            rows.push(("priority", priority.to_string(), origin));
         }
     }
     for other in &membership.others {
-        let rank = membership.rank(&[], vrid, &other.id) + 1;
-        derived.push(("peer", format!("{} ({}), rank {rank}", other.name, other.address), ""));
+        let (name, address, rank) = (&other.name, other.address, rank(&other.id) + 1);
+        rows.push(("peer", format!("{name} ({address}), rank {rank}"), ""));
     }
 }
 
 /// The first answer of the metadata service, or why there is none.
-async fn first_answer(loaded: &Loaded) -> Result<Result<Snapshot, String>> {
-    let mut outside = outside::start(&loaded.config).await?;
+async fn first_answer(config: &Config) -> Result<Result<Snapshot, String>> {
+    let mut outside = outside::start(config).await?;
     let answer = tokio::time::timeout(PATIENCE, async {
         match outside.updates.recv().await {
             Some(Update::Snapshot { snapshot, .. }) => Ok(*snapshot),

@@ -54,6 +54,28 @@ fn check_config_prints_a_table() {
 }
 
 #[test]
+fn check_config_prints_each_router_under_its_title() {
+    let variables = [
+        ("OUTRIDER_VIP", "10.10.10.2; 10.10.10.3"),
+        ("OUTRIDER_PEERS", "10.0.0.11"),
+        ("OUTRIDER_VRRP_VERSION", "2"),
+        ("OUTRIDER_AUTH_PASS", "hunter2; hunter22hunter2"),
+    ];
+    let output = outrider(&["check-config"], &variables);
+    assert!(!format!("{}{}", out(&output), err(&output)).contains("hunter2"));
+    assert!(
+        err(&output).starts_with("warning: router 2 (10.10.10.3): OUTRIDER_AUTH_PASS "),
+        "{}",
+        err(&output)
+    );
+    let sections: Vec<_> = out(&output).split("\n\n").map(str::to_owned).collect();
+    assert!(sections[0].starts_with("All virtual routers:\n"), "{sections:?}");
+    assert!(sections[0].contains("\nOUTRIDER_PEERS "), "{sections:?}");
+    assert!(sections[1].starts_with("Router 1 (10.10.10.2):\nOUTRIDER_VIP "), "{sections:?}");
+    assert!(sections[2].starts_with("Router 2 (10.10.10.3):\nOUTRIDER_VIP "), "{sections:?}");
+}
+
+#[test]
 fn the_command_line() {
     let help = outrider(&["--help"], &[]);
     assert_eq!(help.status.code(), Some(0));

@@ -1,24 +1,26 @@
 //! Settings: what is accepted, what is told about what is not, and that no secret gets out.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
+mod auth;
 mod binary;
 mod messages;
 mod properties;
+mod routers;
 mod secrets;
 
 use outrider::config::{
-    CheckSetting, Checksum, Config, Faults, Lease, Loaded, LogFormat, Origin, Peers, Target, Vip, describe,
-    help,
+    Auth, AuthMode, CheckSetting, Checksum, Config, Family, Faults, Lease, Loaded, LogFormat, Origin, Peers,
+    Router, Target, Transport, Vip, describe, help,
 };
 use outrider::core::advert::Version;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every variable of this version with a value that is not its default. The names are public.
-const ALL: [(&str, &str); 38] = [
+const ALL: [(&str, &str); 42] = [
     ("OUTRIDER_VIP", "10.10.10.9/24, 10.10.10.5"),
     ("OUTRIDER_INTERFACE", "eth1"),
     ("OUTRIDER_SOURCE", "10.0.0.12"),
@@ -33,8 +35,12 @@ const ALL: [(&str, &str); 38] = [
     ("OUTRIDER_PREEMPT_DELAY", "1m"),
     ("OUTRIDER_VRRP_VERSION", "2"),
     ("OUTRIDER_ADVERT_INTERVAL", "3s"),
+    ("OUTRIDER_TRANSPORT", "multicast"),
     ("OUTRIDER_CHECKSUM", "message"),
     ("OUTRIDER_MIN_TTL", "1"),
+    ("OUTRIDER_AUTH_PASS", ""),
+    ("OUTRIDER_AUTH_KEYS", KEY),
+    ("OUTRIDER_AUTH_MODE", "permissive"),
     ("OUTRIDER_LB", ""),
     ("OUTRIDER_CHECK", "tcp://[::1]:80; http://lb.example:8080/health?x=1\nhttps://10.0.0.1/;"),
     ("OUTRIDER_CHECK_INTERVAL", "500ms"),
@@ -59,6 +65,8 @@ const ALL: [(&str, &str); 38] = [
     ("OUTRIDER_CONFIG", ""),
 ];
 
+const KEY: &str = "7:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1E1F";
+
 const VIP: (&str, &str) = ("OUTRIDER_VIP", "10.10.10.2");
 
 fn load(variables: &[(&str, &str)]) -> Result<Loaded, Faults> {
@@ -68,6 +76,26 @@ fn load(variables: &[(&str, &str)]) -> Result<Loaded, Faults> {
 /// With a good OUTRIDER_VIP in front.
 fn load_with(variables: &[(&str, &str)]) -> Result<Loaded, Faults> {
     Config::load([VIP].into_iter().chain(variables.iter().copied()))
+}
+
+/// The only virtual router.
+fn only(loaded: &Loaded) -> &Router {
+    match loaded.config.routers.as_slice() {
+        [router] => router,
+        routers => panic!("{routers:?}"),
+    }
+}
+
+/// What a setting of the only virtual router is shown as.
+fn row(loaded: &Loaded, name: &str) -> (String, Origin) {
+    let sections = describe(loaded);
+    let [section] = sections.as_slice() else { panic!("{sections:?}") };
+    let row = section.rows.iter().find(|(known, ..)| *known == name);
+    row.map(|(_, text, origin)| (text.clone(), origin.clone())).unwrap()
+}
+
+fn origin<'a>(loaded: &'a Loaded, name: &str) -> &'a Origin {
+    loaded.origin(0, name).unwrap()
 }
 
 fn faults(variables: &[(&str, &str)]) -> Vec<String> {
@@ -98,27 +126,29 @@ fn url(target: &Target) -> &str {
 #[test]
 fn the_address_alone_is_enough() {
     let loaded = load(&[VIP]).unwrap();
-    let config = &loaded.config;
-    assert_eq!(config.vips, [Vip { address: Ipv4Addr::new(10, 10, 10, 2), prefix: None }]);
-    assert_eq!((config.interface.as_deref(), config.source), (None, None));
-    assert_eq!(config.peers, Peers::Rancher);
+    let (config, router) = (&loaded.config, only(&loaded));
+    assert_eq!(router.vips, [Vip { address: [10, 10, 10, 2].into(), prefix: None }]);
+    assert_eq!((router.interface.as_deref(), router.source), (None, None));
+    assert_eq!(router.peers, Peers::Rancher);
     assert_eq!(config.metadata_url.as_str(), "http://169.254.169.250/2016-07-29");
     assert_eq!(config.host_label, [("role".to_owned(), "load-balancer".to_owned())]);
     assert_eq!((&config.state_file, &config.router_id), (&None, &None));
-    assert_eq!((config.vrid, config.priority), (2, None));
-    assert_eq!((config.preempt, config.preempt_delay), (false, Duration::ZERO));
-    assert_eq!((config.version, config.interval), (Version::V3, Duration::from_millis(200)));
-    assert_eq!((config.checksum, config.min_ttl), (Checksum::PseudoHeader, 255));
-    assert_eq!(config.check, CheckSetting::Published(None));
-    assert_eq!(config.checks.interval, Duration::from_secs(1));
-    assert_eq!(config.checks.timeout, Duration::from_secs(1));
-    assert_eq!((config.checks.rise, config.checks.fall), (2, 2));
-    assert_eq!((&config.checks.status, &config.checks.host_header), (&vec![], &None));
-    assert!(config.checks.tls_verify);
-    assert!(config.track_link);
-    assert_eq!((config.lease, config.adopt), (Lease::Auto, false));
-    assert_eq!(config.handover_limit, Duration::from_secs(5));
-    let garp = config.announcements;
+    assert_eq!((router.vrid, router.priority), (2, None));
+    assert_eq!((router.preempt, router.preempt_delay), (false, Duration::ZERO));
+    assert_eq!((router.version, router.interval), (Version::V3, Duration::from_millis(200)));
+    assert_eq!((router.transport, &router.auth), (Transport::Unicast, &Auth::None));
+    assert_eq!((router.checksum, router.min_ttl), (Checksum::PseudoHeader, 255));
+    assert_eq!((router.name.as_str(), router.family()), ("10.10.10.2", Family::V4));
+    assert_eq!(router.check, CheckSetting::Published(None));
+    assert_eq!(router.checks.interval, Duration::from_secs(1));
+    assert_eq!(router.checks.timeout, Duration::from_secs(1));
+    assert_eq!((router.checks.rise, router.checks.fall), (2, 2));
+    assert_eq!((&router.checks.status, &router.checks.host_header), (&vec![], &None));
+    assert!(router.checks.tls_verify);
+    assert!(router.track_link);
+    assert_eq!((router.lease, router.adopt), (Lease::Auto, false));
+    assert_eq!(router.handover_limit, Duration::from_secs(5));
+    let garp = router.announcements;
     assert_eq!((garp.repeat, garp.delay), (5, Duration::from_secs(1)));
     assert_eq!((garp.refresh, garp.interval), (Duration::from_secs(60), Duration::ZERO));
     assert_eq!((config.log.to_string().as_str(), config.log_format), ("info", LogFormat::Text));
@@ -128,45 +158,48 @@ fn the_address_alone_is_enough() {
 #[test]
 fn every_variable_reaches_its_field() {
     let loaded = load(&ALL).unwrap();
-    let config = &loaded.config;
-    let vip = |last, prefix| Vip { address: Ipv4Addr::new(10, 10, 10, last), prefix };
-    assert_eq!(config.vips, [vip(9, Some(24)), vip(5, None)]);
-    assert_eq!(config.interface.as_deref(), Some("eth1"));
-    assert_eq!(config.source, Some(IpAddr::from([10, 0, 0, 12])));
-    assert_eq!(config.peers, Peers::List(addresses(&[[10, 0, 0, 11], [10, 0, 0, 12]])));
+    let (config, router) = (&loaded.config, only(&loaded));
+    let vip = |last, prefix| Vip { address: [10, 10, 10, last].into(), prefix };
+    assert_eq!(router.vips, [vip(9, Some(24)), vip(5, None)]);
+    assert_eq!(router.interface.as_deref(), Some("eth1"));
+    assert_eq!(router.source, Some(IpAddr::from([10, 0, 0, 12])));
+    assert_eq!(router.peers, Peers::List(addresses(&[[10, 0, 0, 11], [10, 0, 0, 12]])));
     assert_eq!(config.metadata_url.as_str(), "https://meta:8443/latest");
     assert_eq!(config.host_label, [("role".into(), "lb".into()), ("tier".into(), "front".into())]);
     assert_eq!(config.state_file, Some(PathBuf::from("/var/lib/outrider/state.json")));
     assert_eq!(config.router_id.as_deref(), Some("left one"));
-    assert_eq!((config.vrid, config.priority), (77, Some(254)));
-    assert_eq!((config.preempt, config.preempt_delay), (true, Duration::from_secs(60)));
-    assert_eq!((config.version, config.interval), (Version::V2, Duration::from_secs(3)));
-    assert_eq!((config.checksum, config.min_ttl), (Checksum::Message, 1));
-    let CheckSetting::These(targets) = &config.check else { panic!("{:?}", config.check) };
+    assert_eq!((router.vrid, router.priority), (77, Some(254)));
+    assert_eq!((router.preempt, router.preempt_delay), (true, Duration::from_secs(60)));
+    assert_eq!((router.version, router.interval), (Version::V2, Duration::from_secs(3)));
+    assert_eq!(router.transport, Transport::Multicast);
+    assert_eq!((router.checksum, router.min_ttl), (Checksum::Message, 1));
+    let Auth::Keys { keys, mode: AuthMode::Permissive } = &router.auth else { panic!("{:?}", router.auth) };
+    assert_eq!((keys.len(), keys[0].id, keys[0].secret.as_slice()), (1, 7, &*(0..32).collect::<Vec<u8>>()));
+    let CheckSetting::These(targets) = &router.check else { panic!("{:?}", router.check) };
     assert_eq!(targets[0], Target::Tcp { host: "::1".into(), port: 80 });
     assert_eq!(url(&targets[1]), "http://lb.example:8080/health?x=1");
     assert_eq!(url(&targets[2]), "https://10.0.0.1/");
     assert_eq!(targets.len(), 3);
-    assert_eq!(config.checks.interval, Duration::from_millis(500));
-    assert_eq!(config.checks.timeout, Duration::from_millis(1500));
-    assert_eq!((config.checks.rise, config.checks.fall), (3, 4));
-    assert_eq!(config.checks.status, [(200, 399), (401, 401)]);
-    assert_eq!(config.checks.host_header.as_deref(), Some("www.example.com:8080"));
-    assert!(!config.checks.tls_verify);
-    assert!(!config.track_link);
-    assert_eq!((config.lease, config.adopt), (Lease::Forever, true));
-    assert_eq!(config.handover_limit, Duration::ZERO);
-    let garp = config.announcements;
+    assert_eq!(router.checks.interval, Duration::from_millis(500));
+    assert_eq!(router.checks.timeout, Duration::from_millis(1500));
+    assert_eq!((router.checks.rise, router.checks.fall), (3, 4));
+    assert_eq!(router.checks.status, [(200, 399), (401, 401)]);
+    assert_eq!(router.checks.host_header.as_deref(), Some("www.example.com:8080"));
+    assert!(!router.checks.tls_verify);
+    assert!(!router.track_link);
+    assert_eq!((router.lease, router.adopt), (Lease::Forever, true));
+    assert_eq!(router.handover_limit, Duration::ZERO);
+    let garp = router.announcements;
     assert_eq!((garp.repeat, garp.delay), (1, Duration::from_secs(2)));
     assert_eq!((garp.refresh, garp.interval), (Duration::from_secs(3600), Duration::from_millis(10)));
     assert_eq!(config.log.to_string(), "outrider::net=debug,warn");
     assert_eq!(config.log_format, LogFormat::Json);
     for (name, value) in ALL {
         let expected = if value.is_empty() { Origin::Default } else { Origin::Environment };
-        assert_eq!(loaded.origins[name], expected, "{name}");
+        assert_eq!(origin(&loaded, name), &expected, "{name}");
     }
-    let lb = load_with(&[("OUTRIDER_LB", "web/lb")]).unwrap().config;
-    assert_eq!(lb.check, CheckSetting::Published(Some(("web".into(), "lb".into()))));
+    let lb = load_with(&[("OUTRIDER_LB", "web/lb")]).unwrap();
+    assert_eq!(only(&lb).check, CheckSetting::Published(Some(("web".into(), "lb".into()))));
 }
 
 #[test]
@@ -180,24 +213,30 @@ fn empty_means_unset() {
 
 #[test]
 fn what_depends_on_other_settings() {
-    let config = load(&[("OUTRIDER_VIP", "10.10.11.1,10.10.10.200")]).unwrap();
-    assert_eq!((config.config.vrid, &config.origins["OUTRIDER_VRID"]), (200, &Origin::Derived));
+    let two = load(&[("OUTRIDER_VIP", "10.10.11.1,10.10.10.200")]).unwrap();
+    assert_eq!((only(&two).vrid, origin(&two, "OUTRIDER_VRID")), (200, &Origin::Derived));
 
     let v2 = load_with(&[("OUTRIDER_VRRP_VERSION", "2")]).unwrap();
-    assert_eq!(v2.config.interval, Duration::from_secs(1));
-    assert!(describe(&v2).contains(&("OUTRIDER_ADVERT_INTERVAL", "1s".to_owned(), Origin::Default)));
+    assert_eq!(only(&v2).interval, Duration::from_secs(1));
+    assert_eq!(row(&v2, "OUTRIDER_ADVERT_INTERVAL"), ("1s".to_owned(), Origin::Default));
 
     let longest = load_with(&[("OUTRIDER_ADVERT_INTERVAL", "40.95s")]).unwrap();
-    assert_eq!(longest.config.interval, Duration::from_millis(40_950));
+    assert_eq!(only(&longest).interval, Duration::from_millis(40_950));
 
-    let listed = load_with(&[("OUTRIDER_PEERS", "10.0.0.11")]).unwrap();
-    let local = Target::Tcp { host: "127.0.0.1".into(), port: 80 };
-    assert_eq!(listed.config.check, CheckSetting::These(vec![local]));
-    let row = ("OUTRIDER_CHECK", "tcp://127.0.0.1:80".to_owned(), Origin::Default);
-    assert!(describe(&listed).contains(&row));
+    let nobody = [("OUTRIDER_PEERS", "none"), ("OUTRIDER_TRANSPORT", "multicast")];
+    for (variables, peers) in [
+        (&[("OUTRIDER_PEERS", "10.0.0.11")][..], Peers::List(addresses(&[[10, 0, 0, 11]]))),
+        (&nobody, Peers::None),
+    ] {
+        let listed = load_with(variables).unwrap();
+        assert_eq!(only(&listed).peers, peers);
+        let local = Target::Tcp { host: "127.0.0.1".into(), port: 80 };
+        assert_eq!(only(&listed).check, CheckSetting::These(vec![local]));
+        assert_eq!(row(&listed, "OUTRIDER_CHECK"), ("tcp://127.0.0.1:80".to_owned(), Origin::Default));
+    }
 
     let unchecked = load_with(&[("OUTRIDER_CHECK", "none")]).unwrap();
-    assert_eq!(unchecked.config.check, CheckSetting::These(vec![]));
+    assert_eq!(only(&unchecked).check, CheckSetting::These(vec![]));
 }
 
 #[test]
@@ -260,14 +299,14 @@ fn the_file_lies_under_the_environment() {
         ("OUTRIDER_CHECK_STATUS", "200"),
     ])
     .unwrap();
-    let config = &loaded.config;
-    assert_eq!(config.vips.len(), 2);
-    assert_eq!(config.vrid, 8);
-    assert!(config.preempt);
+    let (config, router) = (&loaded.config, only(&loaded));
+    assert_eq!(router.vips.len(), 2);
+    assert_eq!(router.vrid, 8);
+    assert!(router.preempt);
     assert_eq!(config.host_label, [("role".into(), "lb".into())]);
-    assert_eq!(config.checks.status, [(200, 200)]);
-    assert_eq!(config.checks.interval, Duration::from_secs(2));
-    assert!(matches!(&config.check, CheckSetting::These(two) if two.len() == 2));
+    assert_eq!(router.checks.status, [(200, 200)]);
+    assert_eq!(router.checks.interval, Duration::from_secs(2));
+    assert!(matches!(&router.check, CheckSetting::These(two) if two.len() == 2));
     let from_file = Origin::File(path.clone().into());
     for (name, origin) in [
         ("OUTRIDER_VIP", &from_file),
@@ -278,7 +317,7 @@ fn the_file_lies_under_the_environment() {
         ("OUTRIDER_LEASE", &Origin::Default),
         ("OUTRIDER_PRIORITY", &Origin::Derived),
     ] {
-        assert_eq!(&loaded.origins[name], origin, "{name}");
+        assert_eq!(loaded.origin(0, name).unwrap(), origin, "{name}");
     }
 }
 
@@ -299,7 +338,9 @@ fn what_is_not_utf_8_is_told() {
 #[test]
 fn every_variable_is_described() {
     let loaded = load(&[VIP]).unwrap();
-    let described: Vec<&str> = describe(&loaded).iter().map(|(name, ..)| *name).collect();
+    let sections = describe(&loaded);
+    assert_eq!((sections.len(), &sections[0].title), (1, &None));
+    let described: Vec<&str> = sections[0].rows.iter().map(|(name, ..)| *name).collect();
     let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
     assert_eq!(described, names);
     for name in names {
@@ -312,7 +353,7 @@ fn every_variable_is_described() {
 fn programs_are_split_into_arguments_and_shown_so_that_they_can_be_read_back() {
     let written = "exec: /bin/sh -c \"curl -f 'http://u:hunter2@lb/'  | grep ok\" ''; exec:/opt/check";
     let loaded = load_with(&[("OUTRIDER_CHECK", written)]).unwrap();
-    let CheckSetting::These(targets) = &loaded.config.check else { panic!() };
+    let CheckSetting::These(targets) = &only(&loaded).check else { panic!() };
     let expected = ["/bin/sh", "-c", "curl -f 'http://u:hunter2@lb/'  | grep ok", ""];
     assert_eq!(targets[0], Target::Exec { argv: expected.map(str::to_owned).to_vec() });
     assert_eq!(targets[1].to_string(), "exec:/opt/check");

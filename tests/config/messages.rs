@@ -37,25 +37,33 @@ fn messages_of_single_values() {
         ("OUTRIDER_VIP", "127.0.0.1", "is a loopback address; write for example 10.10.10.2"),
         ("OUTRIDER_VIP", "0.0.0.0", "is not an address a host can have; write for example 10.10.10.2"),
         ("OUTRIDER_VIP", "255.255.255.255", "is the broadcast address; write for example 10.10.10.2"),
+        ("OUTRIDER_VIP", "ff02::12", "is a multicast address; write for example 10.10.10.2"),
+        ("OUTRIDER_VIP", "::1", "is a loopback address; write for example 10.10.10.2"),
+        ("OUTRIDER_VIP", "::", "is not an address a host can have; write for example 10.10.10.2"),
         (
             "OUTRIDER_VIP",
-            "2001:db8::2",
-            "is an IPv6 address, which is not supported by this version yet; write for example 10.10.10.2",
+            "::ffff:10.0.0.2",
+            "is an IPv4 address in the form of an IPv6 one; write for example 10.10.10.2",
         ),
         (
             "OUTRIDER_VIP",
-            "10.0.0.2;10.0.0.3",
-            "names several virtual routers, which is not supported by this version yet; separate the addresses of one router by commas, for example 10.10.10.2,10.10.10.3",
+            "2001:db8::2/129",
+            "has no prefix length from 1 to 128; write for example 2001:db8::2/64 or 2001:db8::2",
         ),
+        ("OUTRIDER_VIP", "2001:db8::/64", "is the address of a whole network; write for example 10.10.10.2"),
         ("OUTRIDER_VIP", "10.0.0.2,", "has an empty item; write for example 10.10.10.2"),
         ("OUTRIDER_INTERFACE", "a name too long!", "is not the name of an interface; write for example eth0"),
         ("OUTRIDER_INTERFACE", "eth0/1", "is not the name of an interface; write for example eth0"),
         ("OUTRIDER_SOURCE", "10.0.0", "is not an address; write for example 10.0.0.11"),
+        ("OUTRIDER_SOURCE", "fe80::1", "is IPv6, the virtual router IPv4; write an IPv4 address"),
+        ("OUTRIDER_PEERS", "fe80::1", "is IPv6, the virtual router IPv4; write an IPv4 address"),
+        ("OUTRIDER_GUARD", "fe80::1", "is IPv6, the virtual router IPv4; write an IPv4 address"),
         (
-            "OUTRIDER_SOURCE",
-            "fe80::1",
-            "is an IPv6 address, which is not supported by this version yet; write for example 10.0.0.11",
+            "OUTRIDER_PEERS",
+            "none",
+            "leaves nobody whom adverts could be sent to by unicast; set OUTRIDER_TRANSPORT=multicast, or name the peers",
         ),
+        ("OUTRIDER_TRANSPORT", "broadcast", "is neither unicast nor multicast; write for example multicast"),
         (
             "OUTRIDER_SOURCE",
             "10.10.10.2",
@@ -306,12 +314,35 @@ fn messages_about_several_values() {
             "OUTRIDER_GUARD: \"auto\" stands alone or not at all; write for example auto, off, or 10.10.10.1",
         ),
         (
-            &[VIP, ("OUTRIDER_TRANSPORT", "x")],
-            "OUTRIDER_TRANSPORT is not supported by this version yet; leave it unset",
+            &[VIP, ("OUTRIDER_STATUS_LISTEN", "x")],
+            "OUTRIDER_STATUS_LISTEN is not supported by this version yet; leave it unset",
         ),
         (
-            &[VIP, ("OUTRIDER_AUTH_PASS", "1111")],
-            "OUTRIDER_AUTH_PASS is not supported by this version yet; leave it unset",
+            &[("OUTRIDER_VIP", "2001:db8::2"), ("OUTRIDER_VRRP_VERSION", "2")],
+            "OUTRIDER_VRRP_VERSION: \"2\" has no IPv6; write 3, or add an IPv4 address",
+        ),
+        (
+            &[("OUTRIDER_VIP", "2001:db8::2"), ("OUTRIDER_PEERS", "10.0.0.11")],
+            "OUTRIDER_PEERS: \"10.0.0.11\" is IPv4, the virtual router IPv6; write an IPv6 address",
+        ),
+        (
+            &[("OUTRIDER_VIP", "2001:db8::2,2001:db8::3"), ("OUTRIDER_SOURCE", "2001:db8::3")],
+            "OUTRIDER_SOURCE: \"2001:db8::3\" is an address of OUTRIDER_VIP, which moves between hosts; \
+             write a host's own address, for example 2001:db8::11",
+        ),
+        (
+            &[("OUTRIDER_VIP", "2001:db8::1:0")],
+            "OUTRIDER_VIP: \"2001:db8::1:0\" ends in 0, which is no virtual router id; set OUTRIDER_VRID, for example to 10",
+        ),
+        (
+            &[
+                VIP,
+                ("OUTRIDER_LB", "web/lb"),
+                ("OUTRIDER_PEERS", "none"),
+                ("OUTRIDER_TRANSPORT", "multicast"),
+            ],
+            "OUTRIDER_LB: \"web/lb\" is looked up in the metadata, which is not asked without peers; \
+             set OUTRIDER_CHECK alone",
         ),
     ] {
         assert_eq!(faults(variables), [expected]);
@@ -323,7 +354,7 @@ fn all_faults_are_told_at_once() {
     let told = faults(&[
         ("OUTRIDER_VIP", "10.10.10.300/24,10.10.10.2,10.10.10.2/40"),
         ("OUTRIDER_VPI", "1"),
-        ("OUTRIDER_TRANSPORT", "off"),
+        ("OUTRIDER_STATUS_LISTEN", "off"),
         ("OUTRIDER_VRID", "0"),
         ("OUTRIDER_CHECK", "tcp://a:0\nhttp://b:0/"),
         ("OUTRIDER_LOG_FORMAT", "xml"),
@@ -332,7 +363,7 @@ fn all_faults_are_told_at_once() {
         told,
         [
             "OUTRIDER_VPI is not known; did you mean OUTRIDER_VIP?",
-            "OUTRIDER_TRANSPORT is not supported by this version yet; leave it unset",
+            "OUTRIDER_STATUS_LISTEN is not supported by this version yet; leave it unset",
             "OUTRIDER_VIP: \"10.10.10.300/24\" is not an address; write for example 10.10.10.2",
             "OUTRIDER_VIP: \"10.10.10.2/40\" has no prefix length from 1 to 32; write for example 10.10.10.2/24 or \
              10.10.10.2",
@@ -373,9 +404,9 @@ fn faults_of_the_file_name_it() {
         ("vpi = 1", "FILE: vpi is not known; did you mean vip?"),
         ("VRID = 1", "FILE: VRID is not known; keys are in lower case"),
         ("port = 1", "FILE: port is not known; did you mean peers?"),
-        ("transport = 'unicast'", "FILE: transport is not supported by this version yet; leave it unset"),
+        ("smtp_to = 'a'", "FILE: smtp_to is not supported by this version yet; leave it unset"),
         ("config = '/x'", "FILE: config has no place in the file itself"),
-        ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key `vrid` in document root)"),
+        ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key)"),
     ] {
         assert_eq!(told(text), [expected], "{text}");
     }

@@ -1,6 +1,6 @@
 //! Secrets come from files, and never get out.
 
-use super::{faults_with, file, load_with, url};
+use super::{KEY, faults_with, file, load_with, only, origin, url};
 use outrider::config::{CheckSetting, Origin, describe};
 use proptest::prelude::*;
 
@@ -13,14 +13,14 @@ fn secrets_come_from_files_too() {
     let toml = file(folder.path(), "o.toml", &format!("check_file = '{check}'"));
 
     let loaded = load_with(&[("OUTRIDER_CHECK_FILE", &check)]).unwrap();
-    assert_eq!(loaded.origins["OUTRIDER_CHECK"], Origin::SecretFile(check.clone().into()));
-    let CheckSetting::These(targets) = &loaded.config.check else { panic!() };
+    assert_eq!(*origin(&loaded, "OUTRIDER_CHECK"), Origin::SecretFile(check.clone().into()));
+    let CheckSetting::These(targets) = &only(&loaded).check else { panic!() };
     assert_eq!(url(&targets[0]), "http://u:hunter2@lb/");
 
     let loaded = load_with(&[("OUTRIDER_CONFIG", &toml)]).unwrap();
-    assert_eq!(loaded.origins["OUTRIDER_CHECK"], Origin::SecretFile(check.clone().into()));
+    assert_eq!(*origin(&loaded, "OUTRIDER_CHECK"), Origin::SecretFile(check.clone().into()));
     let loaded = load_with(&[("OUTRIDER_CONFIG", &toml), ("OUTRIDER_CHECK", "none")]).unwrap();
-    assert_eq!(loaded.origins["OUTRIDER_CHECK"], Origin::Environment);
+    assert_eq!(*origin(&loaded, "OUTRIDER_CHECK"), Origin::Environment);
 
     for (variables, expected) in [
         (
@@ -58,10 +58,20 @@ fn no_secret_is_shown() {
     assert_eq!(loaded.config.metadata_url.as_str(), "http://root:hunter2@meta/latest");
     let shown = format!("{:?} {:#?} {:?}", loaded, loaded.config, describe(&loaded));
     assert!(!shown.contains("hunter2") && !shown.contains("root"), "{shown}");
+    let keys = KEY.trim_start_matches("7:");
+    for (variables, secret) in [
+        (&[("OUTRIDER_VRRP_VERSION", "2"), ("OUTRIDER_AUTH_PASS", "hunter2hunter2")][..], "hunter2"),
+        (&[("OUTRIDER_AUTH_KEYS", KEY), ("OUTRIDER_AUTH_MODE", "receive-only")], keys),
+    ] {
+        let loaded = load_with(variables).unwrap();
+        let shown = format!("{:?} {:#?} {:?}", loaded, loaded.config, describe(&loaded));
+        assert!(!shown.to_lowercase().contains(&secret.to_lowercase()), "{shown}");
+    }
     assert!(shown.contains("http://***@meta/latest"), "{shown}");
     assert!(shown.contains("https://***@lb/; http://***@lb/x"), "{shown}");
 
     let folder = tempfile::tempdir().unwrap();
+    let keys = file(folder.path(), "keys", "hunter2:00, 1:hunter2 # root:hunter2\n");
     let broken = file(folder.path(), "broken.toml", "metadata_url = \"http://root:hunter2@meta/\" hunter2");
     for variables in [
         ("OUTRIDER_METADATA_URL", "http://root:hunter2@meta:0/"),
@@ -75,6 +85,13 @@ fn no_secret_is_shown() {
         ("OUTRIDER_CHECK", "tcp://root:hunter2@lb:80; tcp://a:0"),
         ("OUTRIDER_CHECK", "http://root:hunter2@lb/;http://root:hunter2@lb/"),
         ("OUTRIDER_AUTH_PASS", "hunter2"),
+        ("OUTRIDER_AUTH_PASS", "hunter2;hunter2"),
+        ("OUTRIDER_AUTH_PASS", "hunter2\u{7f}"),
+        ("OUTRIDER_AUTH_KEYS", "hunter2"),
+        ("OUTRIDER_AUTH_KEYS", "hunter2:x"),
+        ("OUTRIDER_AUTH_KEYS", "1:hunter2"),
+        ("OUTRIDER_AUTH_KEYS", "1:hunter2;2:hunter2"),
+        ("OUTRIDER_AUTH_KEYS_FILE", &keys),
         ("OUTRIDER_WEBHOOK_URL", "http://hunter2/"),
         ("OUTRIDER_SMTP_PASSWORD", "hunter2"),
         ("OUTRIDER_CONFIG", &broken),
@@ -98,6 +115,25 @@ proptest! {
         let value = format!("http://root:{password}@{rest}");
         let shown = match load_with(&[(name, &value)]) {
             Ok(loaded) => format!("{loaded:?} {:?}", describe(&loaded)),
+            Err(faults) => format!("{faults} {faults:?}"),
+        };
+        prop_assert!(!shown.contains("hunter2"), "{:?}: {}", value, shown);
+    }
+    #[test]
+    fn no_key_is_shown(
+        before in "[0-9a-f:;,# \n]{0,6}",
+        after in "[0-9a-z:;,#@ \n]{0,80}",
+        name in prop_oneof![Just("OUTRIDER_AUTH_PASS"), Just("OUTRIDER_AUTH_KEYS")],
+        version in prop_oneof![Just("2"), Just("3")],
+        in_file in any::<bool>(),
+    ) {
+        let value = format!("{before}hunter2{after}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "secret", &value);
+        let of_file = format!("{name}_FILE");
+        let variable = if in_file { (of_file.as_str(), path.as_str()) } else { (name, value.as_str()) };
+        let shown = match load_with(&[("OUTRIDER_VRRP_VERSION", version), variable]) {
+            Ok(loaded) => format!("{loaded:?} {:?} {:?}", describe(&loaded), loaded.warnings),
             Err(faults) => format!("{faults} {faults:?}"),
         };
         prop_assert!(!shown.contains("hunter2"), "{:?}: {}", value, shown);

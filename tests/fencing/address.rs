@@ -115,7 +115,7 @@ async fn a_foreign_station_that_claims_the_address_is_named_and_answered() -> Re
     foreign.add_address("eth0", "10.10.10.2/32".parse()?).await?;
     let announcing = foreign.run(async {
         let announcer = Announcer::open("eth0")?;
-        Ok::<(), anyhow::Error>(announcer.announce(VIP)?)
+        Ok::<(), anyhow::Error>(announcer.announce(VIP.into())?)
     });
     announcing.await??;
     let said = site.agent(0).wait_for_line_since(since, &mac, SOON).await?;

@@ -279,7 +279,7 @@ fn understand(frame: &[u8], there: bool) -> Option<What> {
     let ethernet = EthernetPacket::new(frame)?;
     let packet = Ipv4Packet::new(ethernet.payload())?;
     let (source, to) = (packet.get_source(), packet.get_destination());
-    let decoded = advert::decode(packet.payload(), source, to).ok()?;
+    let decoded = advert::decode(packet.payload(), source.into(), to.into()).ok()?;
     Some(What::Advert { to, priority: decoded.advert.priority })
 }
 

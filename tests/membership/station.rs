@@ -2,10 +2,11 @@
 
 use crate::support::*;
 use outrider::core::advert::{Advert, Version};
+use outrider::net::Family;
 use outrider::net::announce::Announcer;
 use outrider::net::vrrp::{Receiver, Sender};
 use outrider::wire::advert::{ChecksumForm, decode, encode};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ pub async fn advertise(site: &Site, priority: u8, times: u32) {
     let hosts: Vec<Ipv4Addr> = site.lab.hosts().iter().map(|host| host.address()).collect();
     let vip = site.vip;
     let sending = site.lab.client_namespace().run(async move {
-        let sender = Sender::open("eth0", STATION).unwrap();
+        let sender = Sender::open("eth0", STATION.into()).unwrap();
         let advert = Advert {
             version: Version::V3,
             vrid: vip.octets()[3],
@@ -30,8 +31,9 @@ pub async fn advertise(site: &Site, priority: u8, times: u32) {
         for _ in 0..times {
             ticks.tick().await;
             for host in &hosts {
-                let message = encode(&advert, ChecksumForm::PseudoHeader, STATION, *host, None);
-                sender.send(&message, *host).unwrap();
+                let message =
+                    encode(&advert, ChecksumForm::PseudoHeader, STATION.into(), (*host).into(), None);
+                sender.send(&message, (*host).into()).unwrap();
             }
         }
     });
@@ -57,13 +59,14 @@ pub async fn hears(
         None => site.lab.client_namespace(),
     };
     let hearing = namespace.run(tokio::time::timeout(LIMIT, async move {
-        let receiver = Receiver::open("eth0").unwrap();
+        let receiver = Receiver::open("eth0", Family::V4).unwrap();
         loop {
             let received = receiver.receive().await.unwrap();
-            if (received.source, received.destination) != (from, to) {
+            if (received.source, received.destination) != (IpAddr::V4(from), IpAddr::V4(to)) {
                 continue;
             }
-            let priority = decode(&received.payload, from, to).expect("a valid advert").advert.priority;
+            let priority =
+                decode(&received.payload, from.into(), to.into()).expect("a valid advert").advert.priority;
             if wanted(priority) {
                 return priority;
             }

@@ -88,7 +88,7 @@ fn the_real_answers_of_three_hosts() {
         let snapshot = plainly(n, &answer(n));
         assert_eq!(snapshot.membership.me, Standing::Member(nodes[n - 1].clone()));
         assert_eq!(snapshot.membership.others, [nodes[2 - n].clone()]);
-        assert_eq!(snapshot.ports, [port(80, true)]);
+        assert_eq!(snapshot.ports_of(&None), [port(80, true)]);
         assert_eq!(snapshot.me.hostname, format!("node{n}.example.com"));
         assert_eq!((&snapshot.me.interface_label, snapshot.me.source_label), (&None, None));
     }
@@ -363,7 +363,7 @@ fn published_ports_in_all_their_forms() {
             service["lb_config"] = Value::Null;
         });
         let (snapshot, remarks) = remarked(&document);
-        (snapshot.ports.iter().map(|port| port.port).collect::<Vec<_>>(), remarks)
+        (snapshot.ports_of(&None).iter().map(|port| port.port).collect::<Vec<_>>(), remarks)
     };
     assert_eq!(ports(json!(["443:443/tcp", "80:80", "443:443"])), (vec![80, 443], String::new()));
     assert_eq!(ports(json!(["10.0.0.11:8080:80/tcp", "[::]:81:80"])).0, [81, 8080]);
@@ -392,7 +392,7 @@ fn rules_tell_http_from_the_rest() {
             5,
         ]);
     });
-    assert_eq!(plainly(1, &document).ports, [port(81, true), port(443, false), port(8080, true)]);
+    assert_eq!(plainly(1, &document).ports_of(&None), [port(81, true), port(443, false), port(8080, true)]);
 }
 
 #[test]
@@ -400,16 +400,16 @@ fn a_missing_container_is_no_missing_check() {
     let one = with_service("lb", |service| {
         service["containers"].as_array_mut().unwrap().retain(|container| container["host_uuid"] == NODE2);
     });
-    assert_eq!(plainly(1, &one).ports, [port(80, true)]);
+    assert_eq!(plainly(1, &one).ports_of(&None), [port(80, true)]);
     let none = with_service("lb", |service| service["containers"] = Value::Null);
-    assert_eq!(plainly(1, &none).ports, [port(80, true)]);
+    assert_eq!(plainly(1, &none).ports_of(&None), [port(80, true)]);
 }
 
 #[test]
 fn load_balancers_elsewhere_do_not_count() {
     let gone = |change: &dyn Fn(&mut Value)| {
         let (snapshot, remarks) = remarked(&with_service("lb", change));
-        assert!(snapshot.ports.is_empty(), "{snapshot}");
+        assert!(snapshot.ports_of(&None).is_empty(), "{snapshot}");
         assert!(
             remarks.contains("no load balancer service publishes a TCP port on the member hosts"),
             "{remarks}"
@@ -434,14 +434,20 @@ fn load_balancers_elsewhere_do_not_count() {
 #[test]
 fn a_named_service_is_checked_whatever_its_kind() {
     let mut settings = settings();
-    settings.balancer = Some(("lb".into(), "web".into()));
+    let (web, wbe) = (Some(("lb".into(), "web".into())), Some(("lb".into(), "wbe".into())));
+    settings.balancers = [web.clone()].into();
     let reading = try_reading(&with_service("web", |service| service["ports"] = json!(["8080:80"]))).unwrap();
     let (snapshot, remarks) = interpret(&reading, &settings, &local(1)).unwrap();
-    assert_eq!(snapshot.ports, [PublishedPort { service: "lb/web".into(), port: 8080, http: false }]);
+    assert_eq!(
+        snapshot.ports_of(&web),
+        [PublishedPort { service: "lb/web".into(), port: 8080, http: false }]
+    );
     assert!(remarks.is_empty(), "{remarks:?}");
-    settings.balancer = Some(("lb".into(), "wbe".into()));
+    settings.balancers = [None, web.clone(), wbe.clone()].into();
     let (snapshot, remarks) = interpret(&reading, &settings, &local(1)).unwrap();
-    assert!(snapshot.ports.is_empty());
+    assert_eq!(snapshot.ports_of(&web).len(), 1, "each for itself");
+    assert_eq!(snapshot.ports_of(&None), [port(80, true)]);
+    assert!(snapshot.ports_of(&wbe).is_empty());
     assert_eq!(remarks, ["no service lb/wbe (OUTRIDER_LB) in the metadata: there is nothing to check"]);
 }
 
@@ -450,7 +456,7 @@ fn services_that_were_not_read_are_not_missed() {
     let mut reading = try_reading(&answer(1)).unwrap();
     reading.services = None;
     let (snapshot, remarks) = interpret(&reading, &settings(), &local(1)).unwrap();
-    assert!(snapshot.ports.is_empty() && remarks.is_empty(), "{remarks:?}");
+    assert!(snapshot.ports_of(&None).is_empty() && remarks.is_empty(), "{remarks:?}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ async fn it_stands_in_until_the_service_answers() {
     let (mut rig, first) = start_alone(&path).await;
     let Update::Snapshot { snapshot, read_at: None } = first else { panic!("{first:?}") };
     assert_eq!(others(&snapshot), ["node2"]);
-    assert_eq!(snapshot.ports.len(), 1);
+    assert_eq!(snapshot.ports_of(&None).len(), 1);
     assert!(matches!(rig.next().await, Update::Unreachable { .. }));
     rig.server.set_fault(Fault::None);
     // The same, but fresh now.

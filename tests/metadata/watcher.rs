@@ -28,7 +28,7 @@ async fn the_real_answers_of_three_hosts() {
         };
         assert!(before <= read_at && read_at <= now());
         assert_eq!(snapshot.me.name, format!("node{n}"));
-        assert_eq!(snapshot.ports.len(), 1);
+        assert_eq!(snapshot.ports_of(&None).len(), 1);
         match n {
             3 => assert_eq!(left(&snapshot), "host label role=load-balancer is missing"),
             _ => assert_eq!(others(&snapshot), [["node2", "node1"][n - 1]]),
@@ -218,7 +218,7 @@ async fn only_what_is_needed_is_read_and_all_of_it_now_and_then() {
         settings.base_url.push('/');
     };
     let mut rig = Rig::with(&World::from_answer(answer(1)), 1, often, None).await;
-    assert!(rig.snapshot().await.ports.is_empty());
+    assert!(rig.snapshot().await.ports_of(&None).is_empty());
     while rig.server.requests()["/2016-07-29/hosts"] < 3 {
         assert!(matches!(rig.next().await, Update::Confirmed { .. }));
     }

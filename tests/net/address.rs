@@ -1,13 +1,13 @@
 //! Requests and their answers.
 
-use super::host::{Agent, PATIENCE, VIP, eventually, in_namespace, ip, on_host, settings, shown};
+use super::host::{Agent, PATIENCE, ROUTER, VIP, eventually, in_namespace, ip, on_host, settings, shown};
 use outrider::net::address::{Event, Request, Settings};
 use outrider::net::alarm::now;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-const SECOND: Ipv4Addr = Ipv4Addr::new(10, 10, 10, 3);
+const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 10, 10, 3));
 
 #[test]
 fn added_with_a_lease_and_removed() {
@@ -50,7 +50,7 @@ fn renewals_keep_it_and_without_them_the_kernel_drops_it() {
         assert_eq!(shown("10.10.10.2/32", "eth0"), None);
 
         // Whoever wakes up now must not put it back.
-        agent.addresses.renew(last + Duration::from_secs(2));
+        agent.addresses.renew(ROUTER, last + Duration::from_secs(2));
         assert!(matches!(agent.answer(), Event::TooLate(Request::Renew { .. })));
         assert_eq!(shown("10.10.10.2/32", "eth0"), None);
     });
@@ -59,7 +59,7 @@ fn renewals_keep_it_and_without_them_the_kernel_drops_it() {
 #[test]
 fn several_addresses_are_added_and_expire_together() {
     on_host(|| {
-        let vips = vec![(VIP, 32), (SECOND, 32), (Ipv4Addr::new(192, 0, 2, 2), 28)];
+        let vips = vec![(VIP, 32), (SECOND, 32), (Ipv4Addr::new(192, 0, 2, 2).into(), 28)];
         let mut agent = Agent::start(Settings { vips, lease: Some(1), ..settings() });
         agent.must_add();
         for address in ["10.10.10.2/32", "10.10.10.3/32", "192.0.2.2/28"] {
@@ -132,7 +132,7 @@ fn a_request_that_comes_too_late_touches_nothing() {
     on_host(|| {
         let mut agent = Agent::start(settings());
         let past = now() - Duration::from_millis(1);
-        agent.addresses.add(past);
+        agent.addresses.add(ROUTER, past);
         assert_eq!(agent.answer(), Event::TooLate(Request::Add { not_after: past }));
         assert_eq!(shown("10.10.10.2/32", "eth0"), None);
         assert!(matches!(agent.renew(), Event::Failed { .. }), "nothing is held");
@@ -147,7 +147,7 @@ fn what_is_acknowledged_too_late_is_undone() {
         let mut allowed = Duration::from_micros(100);
         for _ in 0..10_000 {
             let not_after = now() + allowed;
-            agent.addresses.add(not_after);
+            agent.addresses.add(ROUTER, not_after);
             match agent.answer() {
                 Event::Late(request) => {
                     assert_eq!(request, Request::Add { not_after });
@@ -288,7 +288,7 @@ fn two_agents_for_one_address_do_not_touch_each_others() {
         assert_eq!(two.remove(), Event::Removed);
         assert!(shown("10.10.10.2/32", "eth0").is_some());
         // The first one is killed: what it leaves behind goes, without anybody asking.
-        one.addresses.renew(now() + PATIENCE);
+        one.addresses.renew(ROUTER, now() + PATIENCE);
         drop(one);
         two.until(|event| *event == Event::ForeignGone { address: VIP });
         eventually("the leftover is gone", || shown("10.10.10.2/32", "eth0").is_none());

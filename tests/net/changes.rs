@@ -128,7 +128,7 @@ fn an_interface_is_known_by_its_name() {
 #[test]
 fn the_source_address_comes_and_goes() {
     on_host(|| {
-        let source = Some(Ipv4Addr::new(10, 10, 10, 11));
+        let source = Some(Ipv4Addr::new(10, 10, 10, 11).into());
         let mut agent = Agent::start(Settings { source, ..settings() });
         assert_eq!(agent.heard[0], Event::Source { present: true });
         ip("addr add 10.10.10.11/32 dev eth1");

@@ -3,14 +3,17 @@
 use nix::sched::{CloneFlags, unshare};
 use outrider::net::address::{Addresses, Event, Settings};
 use outrider::net::alarm::now;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Longest wait for anything; reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 10, 10, 2);
+pub const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 10, 10, 2));
+
+/// The number of the only virtual router of an [`Agent`].
+pub const ROUTER: usize = 7;
 
 /// Runs a test on a thread that has a network namespace of its own.
 pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
@@ -23,13 +26,16 @@ pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// As [`in_namespace`], with `eth0` (10.10.10.11/24, its cable ends at `peer0`) and `eth1`.
+/// As [`in_namespace`], with `eth0` (10.10.10.11/24, its cable ends at `peer0`) and `eth1`. No IPv6 address.
 pub fn on_host(test: impl FnOnce() + Send + 'static) {
     in_namespace(|| {
         for n in 0..2 {
             ip(&format!("link add eth{n} type veth peer name peer{n}"));
-            ip(&format!("link set eth{n} up"));
-            ip(&format!("link set peer{n} up"));
+            for end in ["eth", "peer"] {
+                // No link-local address of the kernel's choice: tests add those they want.
+                ip(&format!("link set {end}{n} addrgenmode none"));
+                ip(&format!("link set {end}{n} up"));
+            }
         }
         ip("addr add 10.10.10.11/24 dev eth0");
         test();
@@ -44,7 +50,8 @@ pub fn ip(arguments: &str) -> String {
 
 /// The line `ip` writes about an address with its prefix (`10.10.10.2/32`), if it is on the interface.
 pub fn shown(address: &str, interface: &str) -> Option<String> {
-    let all = ip(&format!("-4 -oneline addr show dev {interface}"));
+    let family = if address.contains(':') { 6 } else { 4 };
+    let all = ip(&format!("-{family} -oneline addr show dev {interface}"));
     all.lines().find(|line| line.contains(&format!(" {address} "))).map(str::to_owned)
 }
 
@@ -66,10 +73,10 @@ pub fn settings() -> Settings {
     }
 }
 
-/// An agent's address thread and what it told.
+/// An agent's address thread, with one virtual router, and what it told.
 pub struct Agent {
     pub addresses: Addresses,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<(usize, Event)>,
     runtime: tokio::runtime::Runtime,
     pub heard: Vec<Event>,
 }
@@ -78,7 +85,8 @@ impl Agent {
     /// Starts it and waits until everything found at start is told; that is in `heard`.
     pub fn start(settings: Settings) -> Agent {
         let (tell, events) = unbounded_channel();
-        let addresses = Addresses::start(settings, tell).unwrap();
+        let addresses = Addresses::start(tell).unwrap();
+        addresses.serve(ROUTER, settings);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut agent = Agent { addresses, events, runtime, heard: Vec::new() };
         agent.until(|event| matches!(event, Event::Link(_)));
@@ -89,7 +97,8 @@ impl Agent {
         let events = &mut self.events;
         let next = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, events.recv()).await });
         let next = next.unwrap_or_else(|_| panic!("nothing more; heard {:?}", self.heard));
-        let next = next.expect("the thread died");
+        let (router, next) = next.expect("the thread died");
+        assert_eq!(router, ROUTER);
         self.heard.push(next.clone());
         next
     }
@@ -104,17 +113,17 @@ impl Agent {
     }
 
     pub fn add(&mut self) -> Event {
-        self.addresses.add(now() + PATIENCE);
+        self.addresses.add(ROUTER, now() + PATIENCE);
         self.answer()
     }
 
     pub fn renew(&mut self) -> Event {
-        self.addresses.renew(now() + PATIENCE);
+        self.addresses.renew(ROUTER, now() + PATIENCE);
         self.answer()
     }
 
     pub fn remove(&mut self) -> Event {
-        self.addresses.remove();
+        self.addresses.remove(ROUTER);
         self.answer()
     }
 
@@ -139,10 +148,10 @@ impl Agent {
     }
 
     /// Ends the thread as a killed process would, and waits until its locks are free.
-    pub fn die(self, vip: Ipv4Addr) {
+    pub fn die(self, vip: IpAddr) {
         drop(self);
         eventually("the dead agent's lock is free", || {
-            outrider::net::lock::Lock::address(vip).unwrap().is_some()
+            outrider::net::lock::Lock::address(vip, "eth0").unwrap().is_some()
         });
     }
 }

@@ -1,16 +1,17 @@
 use super::host::{ip, on_host};
 use outrider::net::interface::{Interface, NotChosen, choose, list, local_addresses, prefixes, source_for};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 fn interface(name: &str, addresses: &[&str]) -> Interface {
     Interface {
         name: name.to_owned(),
         loopback: name == "lo",
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        tentative: Vec::new(),
     }
 }
 
-fn address(text: &str) -> Ipv4Addr {
+fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -128,12 +129,12 @@ fn the_source_with_a_list_of_peers() {
     on_host(|| {
         let local = local_addresses().unwrap();
         let [own, peer, far] = ["10.10.10.11", "10.10.10.12", "203.0.113.5"].map(address);
-        assert_eq!(source_for(&[peer, own], &local).unwrap(), own, "the local one in it");
-        assert_eq!(source_for(&[peer], &local).unwrap(), own, "else the routed one");
-        assert!(source_for(&[far], &local).is_err(), "no route yet");
+        assert_eq!(source_for(&[peer, own], &local, None).unwrap(), own, "the local one in it");
+        assert_eq!(source_for(&[peer], &local, None).unwrap(), own, "else the routed one");
+        assert!(source_for(&[far], &local, None).is_err(), "no route yet");
         ip("addr add 192.0.2.7/28 dev eth1");
         ip("route add 203.0.113.0/24 via 192.0.2.1");
-        assert_eq!(source_for(&[far], &local).unwrap(), address("192.0.2.7"));
-        assert!(source_for(&[], &local).is_err());
+        assert_eq!(source_for(&[far], &local, None).unwrap(), address("192.0.2.7"));
+        assert!(source_for(&[], &local, None).is_err());
     });
 }

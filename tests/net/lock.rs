@@ -1,7 +1,6 @@
 use super::host::in_namespace;
 use outrider::net::lock::Lock;
 use std::io::{BufRead, BufReader};
-use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -21,10 +20,14 @@ fn one_owner_until_it_is_dropped() {
 #[test]
 fn addresses_have_locks_of_their_own() {
     in_namespace(|| {
-        let lock = Lock::address(Ipv4Addr::new(10, 10, 10, 2)).unwrap();
-        assert!(lock.is_some());
-        assert!(Lock::address(Ipv4Addr::new(10, 10, 10, 2)).unwrap().is_none());
-        assert!(Lock::address(Ipv4Addr::new(10, 10, 10, 3)).unwrap().is_some());
+        let lock = |address: &str, interface| Lock::address(address.parse().unwrap(), interface).unwrap();
+        let held = [lock("10.10.10.2", "eth0"), lock("2001:db8::2", "eth0"), lock("fe80::2", "eth0")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(lock("10.10.10.2", "eth1").is_none(), "whatever the interface");
+        assert!(lock("2001:db8::2", "eth1").is_none());
+        assert!(lock("10.10.10.3", "eth0").is_some());
+        assert!(lock("fe80::2", "eth0").is_none());
+        assert!(lock("fe80::2", "eth1").is_some(), "there it is another address");
     });
 }
 

@@ -8,9 +8,10 @@ use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
 use outrider::lab::watch::Change;
 use outrider::lab::{Host, Lab, VIP};
+use outrider::net::Family;
 use outrider::net::vrrp::Receiver;
 use outrider::wire::advert::decode;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -355,16 +356,15 @@ pub struct Ear {
 
 impl Ear {
     pub async fn open(namespace: &Namespace) -> Result<Ear> {
-        let receiver = namespace.run(async { Receiver::open("eth0") }).await??;
+        let receiver = namespace.run(async { Receiver::open("eth0", Family::V4) }).await??;
         let (sender, heard) = watch::channel(Vec::new());
         let task = namespace.spawn(async move {
             while let Ok(received) = receiver.receive().await {
-                if let Ok(decoded) = decode(&received.payload, received.source, received.destination) {
-                    let advert = Advert {
-                        at: Instant::now(),
-                        from: received.source,
-                        priority: decoded.advert.priority,
-                    };
+                let (IpAddr::V4(from), IpAddr::V4(to)) = (received.source, received.destination) else {
+                    continue;
+                };
+                if let Ok(decoded) = decode(&received.payload, from.into(), to.into()) {
+                    let advert = Advert { at: Instant::now(), from, priority: decoded.advert.priority };
                     sender.send_modify(|adverts| adverts.push(advert));
                 }
             }

@@ -57,16 +57,18 @@ impl World {
 
     /// Two that run, are Active and hear each other: one advert is due within an interval; it, or the answer to
     /// it, makes one of the two step down. A leaver is silent, but hears the other's adverts, and stays 20 ms
-    /// longer. (Two leavers at once say nothing to each other: the hand-over limit ends that.)
+    /// longer. (Two leavers at once say nothing to each other: the hand-over limit ends that. One whose list leaves
+    /// the other out says nothing to it before it has heard it: a leaver's priority 0, every 1.5 intervals.)
     fn judge_two_holders(&mut self) {
         for one in 0..self.plan.hosts {
             for other in one + 1..self.plan.hosts {
                 if let Some(since) = self.two_holders_since(one, other) {
-                    let both_leave = [one, other].iter().all(|h| {
-                        let seen = &self.watch.seen[*h];
-                        seen.stopping || seen.drained || !seen.member
-                    });
-                    let limit = if both_leave { self.plan.handover_limit + SECOND } else { 0 };
+                    let leavers = [one, other].into_iter().filter(|h| self.leaves(*h)).count();
+                    let limit = match leavers {
+                        2 => self.plan.handover_limit + SECOND,
+                        1 if self.plan.omission.is_some() => self.plan.interval / 2,
+                        _ => 0,
+                    };
                     let bound = self.plan.interval + 2 * self.plan.net.longest() + OVERLAP + SLACK + limit;
                     if self.now > since + bound {
                         let text = format!("lb{one} and lb{other} both hold the address since {since}");
@@ -75,6 +77,12 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether it was told to let go of the address.
+    pub fn leaves(&self, h: usize) -> bool {
+        let seen = &self.watch.seen[h];
+        seen.stopping || seen.drained || !seen.member
     }
 
     fn two_holders_since(&self, one: usize, other: usize) -> Option<Micros> {
@@ -128,8 +136,7 @@ impl World {
         let Some(process) = &self.hosts[h].process else { return };
         let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
         let serves = host.balancer() == Balancer::Serves && host.unplugged == 0 && host.kernel.refuses == 0;
-        let leaves = seen.stopping || seen.drained || !seen.member;
-        if host.paused > 0 || !serves || leaves || host.mute > 0 {
+        if host.paused > 0 || !serves || self.leaves(h) || host.mute > 0 {
             return;
         }
         let Some(company) = self.company_since(h) else { return };
@@ -252,6 +259,11 @@ impl World {
             }
             self.judge_one_successor(h, following);
         }
+        if let Some(following) = after
+            && let Some(resigned) = following.resigned
+        {
+            self.judge_turn(h, following.from, resigned);
+        }
         self.judge_probe(h);
         self.judge_isolation(h);
         self.judge_preemption(h);
@@ -300,8 +312,8 @@ impl World {
             let guards = guard != h && (guard < self.plan.hosts || self.plan.gateway);
             guards && self.mutual_since(h, guard).is_some_and(|since| self.now > since + 2 * gap)
         });
-        let stays = own.member && !own.stopping && !own.drained;
-        if cut_off && held && sound && life && stays && self.guards(h) > 0 && self.guards(from) > 0 {
+        if cut_off && held && sound && life && !self.leaves(h) && self.guards(h) > 0 && self.guards(from) > 0
+        {
             let text = format!("lb{h} yields to lb{from}, which was cut off from {since} to {until}");
             self.violated(Property::Yielding, text);
         }
@@ -335,6 +347,24 @@ impl World {
                     format!("lb{h} and lb{other} both claim after the silence of lb{}", following.from);
                 self.violated(Property::OneSuccessor, text);
             }
+        }
+    }
+
+    /// After a resignation everybody but the first in line waits for its Skew_Time. Who is first is agreed on where
+    /// priorities are derived from one and the same membership.
+    fn judge_turn(&mut self, h: usize, leaver: usize, resigned: Micros) {
+        let plan = &self.plan;
+        let long = plan.master_down(1);
+        let agreed = self.watch.agreed.is_some_and(|since| self.now > since + long);
+        if plan.by_hand.is_some() || plan.preempt || plan.omission.is_some() || !agreed {
+            return;
+        }
+        let priority = |host: usize| self.hosts[host].process.as_ref().map_or(0, |p| p.subject.priority());
+        let own = priority(h);
+        let first = (0..plan.hosts).all(|other| other == leaver || priority(other) <= own);
+        if !first && self.now < resigned + plan.skew(own) {
+            let text = format!("lb{h} claims at once when lb{leaver} resigns, and is not the first in line");
+            self.violated(Property::OneSuccessor, text);
         }
     }
 
@@ -401,8 +431,9 @@ impl World {
         }
     }
 
-    /// In calm, and if it does not have to go, a second after somebody became the only holder (that is when the second burst is due), the
-    /// client has it in its neighbour table: whatever it learnt from the former holder's kernel is corrected.
+    /// In calm, a second after somebody became the only holder (that is when the second burst is due), the client
+    /// has it in its neighbour table: whatever it learnt from the former holder's kernel is corrected. (Not by one
+    /// that has to go and waits for its successor: of two leavers at once one may be killed with the address.)
     fn judge_traffic(&mut self) {
         let Some((holder, since)) = self.watch.sole else { return };
         let seen = &self.watch.seen[holder];
@@ -414,8 +445,10 @@ impl World {
         }
         let before = tenure.since.saturating_sub(2 * SECOND);
         let whole = |from, to| self.clean_since(from, to).is_some_and(|since| since <= before);
-        let leaves = seen.stopping || seen.drained || !seen.member;
-        if whole(holder, client) && !leaves && self.watch.last_trouble <= before && self.is_calm(0) {
+        let others = (0..client).filter(|h| *h != holder);
+        let excused =
+            self.leaves(holder) && others.map(|h| self.watch.seen[h].dismissed).any(|at| at > before);
+        if whole(holder, client) && !excused && self.watch.last_trouble <= before && self.is_calm(0) {
             let text = format!("the client's traffic goes to {:?}, not to lb{holder}", self.neighbour);
             self.violated(Property::Traffic, text);
         }
@@ -442,10 +475,14 @@ impl World {
             let heard = self.mutual_since(h, leaver).is_some_and(|since| self.now > since + long);
             let awake = seen.started.max(seen.resumed).max(seen.plugged_since);
             let listens = awake == 0 || self.now > awake + 2 * self.plan.interval;
-            let stays = listens && labelled && seen.member && !seen.stopping && !seen.drained;
+            let stays = listens && labelled && !self.leaves(h);
             host.running() && fit && follows && heard && stays
         };
-        if (0..self.plan.hosts).any(|h| h != leaver && able(h)) {
+        // Nor one whose load balancer hangs, and who does not know it yet.
+        let sound =
+            |h: usize| self.state(h) != Some(State::Backup) || self.hosts[h].balancer() == Balancer::Serves;
+        let mut others = (0..self.plan.hosts).filter(|h| *h != leaver);
+        if others.clone().any(able) && others.all(sound) {
             self.watch.planned.push(Planned { leaver, since: self.now, done: None });
         }
     }

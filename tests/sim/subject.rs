@@ -8,11 +8,12 @@ use outrider::core::event::State;
 use outrider::core::guard::Guards;
 use outrider::core::members::Membership;
 use outrider::core::{Agent, Force, Heard, Kernel, Outcome, Settings, Time};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// What is wrong with the core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutation {
     /// An Active does not step down for a higher priority.
     DeafToRivals,
@@ -56,6 +57,10 @@ pub enum Mutation {
     Unguarded,
     /// A holder that was cut off advertises its own priority.
     Proud,
+    /// Everybody takes itself for the first in line after one that gave the address up.
+    EverybodySucceeds,
+    /// A leaver answers another's priority 0.
+    AnswersResignations,
 }
 
 /// What the agent is told.
@@ -77,6 +82,7 @@ pub enum Input<'a> {
 }
 
 /// One agent under test.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
     agent: Agent,
     mutation: Option<Mutation>,
@@ -87,6 +93,9 @@ pub struct Subject {
     lease: Duration,
     /// When the kernel last did, or was made out to have done, what it was asked.
     vouched: Time,
+    members: Option<(Membership, Option<Time>)>,
+    /// What a mutated core wants done besides.
+    besides: VecDeque<Command>,
 }
 
 /// The one check of each host.
@@ -101,7 +110,17 @@ impl Subject {
         }
         let lease = settings.lease.unwrap_or_default();
         let agent = Agent::new(settings, now);
-        Subject { agent, mutation, turn: now, followed: None, stopping: false, lease, vouched: now }
+        Subject {
+            agent,
+            mutation,
+            turn: now,
+            followed: None,
+            stopping: false,
+            lease,
+            vouched: now,
+            members: None,
+            besides: VecDeque::new(),
+        }
     }
 
     pub fn state(&self) -> State {
@@ -126,7 +145,7 @@ impl Subject {
         let blind = self.mutation == Some(Mutation::DoesWhatItDecided);
         self.turn = if blind { self.turn } else { now };
         loop {
-            let command = self.agent.next_command(self.turn)?;
+            let command = self.besides.pop_front().or_else(|| self.agent.next_command(self.turn))?;
             let dropped = match (self.mutation, &command) {
                 (Some(Mutation::NeverAnnounces), Command::Announce)
                 | (Some(Mutation::NeverRemoves), Command::Remove)
@@ -152,7 +171,12 @@ impl Subject {
         self.before(now);
         self.turn = now;
         match input {
-            Input::Members(members, read_at) => self.agent.handle_members(now, members, read_at),
+            Input::Members(members, read_at) => {
+                if self.mutation == Some(Mutation::EverybodySucceeds) {
+                    self.members = Some((members.clone(), read_at));
+                }
+                self.agent.handle_members(now, members, read_at);
+            }
             Input::Confirmed(at) => self.agent.handle_confirmed(now, at),
             Input::Unreachable => self.agent.handle_unreachable(now),
             Input::Checks(names) => self.agent.handle_checks(now, Ok(names)),
@@ -213,12 +237,27 @@ impl Subject {
                 heard.from = self.followed.unwrap_or(heard.from);
             }
             Some(Mutation::Impatient) => heard.advert.interval /= 4,
+            Some(Mutation::EverybodySucceeds) if given_up && !active => return self.succeed(now, &heard),
+            Some(Mutation::AnswersResignations) if given_up && active && self.stopping => {
+                let (priority, to) = (self.agent.priority(), vec![heard.from]);
+                self.besides.push_back(Command::Advertise { priority, to });
+            }
             _ => {}
         }
         if !given_up {
             self.followed = Some(heard.from);
         }
         self.agent.handle_advert(now, &heard);
+    }
+
+    /// As if there were nobody else than the leaver.
+    fn succeed(&mut self, now: Time, heard: &Heard) {
+        let Some((members, read_at)) = self.members.clone() else { return };
+        let leaver = members.others.iter().filter(|member| member.address == heard.from).cloned().collect();
+        let lonely = Membership { me: members.me.clone(), others: leaver };
+        self.agent.handle_members(now, &lonely, read_at);
+        self.agent.handle_advert(now, heard);
+        self.agent.handle_members(now, &members, read_at);
     }
 
     fn shutdown(&mut self, now: Time) {

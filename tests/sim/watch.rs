@@ -2,12 +2,15 @@
 //!
 //! Nothing here asks the core what it thinks, but for its state and priority.
 
-use crate::plan::{Micros, Plan, What};
+use crate::plan::{MS, Micros, Plan, What};
 use crate::world::World;
 use outrider::core::Kernel as Answer;
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::{Membership, Standing};
+
+/// The network swaps messages that are sent so close to each other.
+const OVERTAKEN: Micros = 20 * MS;
 
 /// What must hold. See `properties.rs` for each one's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,10 +29,12 @@ pub enum Property {
     Isolation,
     /// A holder that was cut off yields to the one it finds.
     Yielding,
-    /// After the silence of an Active only one claims.
+    /// After the silence of an Active only one claims; after a resignation all but the first in line wait.
     OneSuccessor,
     /// A planned hand-over has no moment without a holder.
     HandOver,
+    /// A leaver says nothing but that it leaves.
+    Silence,
     /// An unfit host does not hold.
     Unfit,
     /// Nothing is touched after a lease or a sleep.
@@ -89,6 +94,8 @@ pub struct Seen {
     /// When the last request that counts was sent: the lease is over a lease later.
     pub lease_base: Micros,
     pub following: Option<Following>,
+    /// The one it followed before that.
+    pub before: Option<Following>,
     /// Arrival of the last advert (not priority 0) that was taken in by a host that was not Active.
     pub accepted: Micros,
     pub heard_any: bool,
@@ -121,6 +128,10 @@ pub struct Seen {
     pub viewed: Micros,
     /// It was told to end.
     pub stopping: bool,
+    /// It has begun to hand the address over.
+    pub offered: bool,
+    /// When it was told last, by whatever means, to let go of the address.
+    pub dismissed: Micros,
     /// A person drains it, and since when one does not.
     pub drained: bool,
     pub undrained: Micros,
@@ -199,6 +210,7 @@ impl World {
         let (refused_until, unplugged_since) = (seen.refused_until, seen.unplugged_since);
         let (mute_since, alone_since, alone) = (seen.mute_since, seen.alone_since, seen.alone);
         let (plugged_since, balancer_since) = (seen.plugged_since, seen.balancer_since);
+        let dismissed = seen.dismissed;
         *seen = Seen {
             started: now,
             last_turn: now,
@@ -209,6 +221,7 @@ impl World {
             alone,
             plugged_since,
             balancer_since,
+            dismissed,
             ..Seen::default()
         };
     }
@@ -243,6 +256,12 @@ impl World {
             self.watch.last_trouble = now;
         }
         self.watch.planned.clear();
+        for seen in &mut self.watch.seen {
+            seen.offered = false;
+        }
+        if begins && let What::Terminate(h) | What::Drain { host: h, .. } | What::Label(h) = what {
+            self.watch.seen[*h].dismissed = now;
+        }
         if begins && let What::Terminate(h) = what {
             self.plan_hand_over(*h);
             self.watch.seen[*h].stopping = self.hosts[*h].process.is_some();
@@ -353,11 +372,20 @@ impl World {
         if priority == 0 {
             seen.ignored.1 = 0;
         }
-        if priority == 0
-            && let Some(following) = &mut seen.following
-            && following.from == from
-        {
-            following.resigned.get_or_insert(at);
+        if priority > 0 {
+            return;
+        }
+        match &mut seen.following {
+            Some(following) if following.from == from => {
+                let successor = seen.before.take().filter(|before| at < before.at + OVERTAKEN);
+                match successor {
+                    Some(successor) if following.resigned.is_none() => *following = successor,
+                    _ => {
+                        following.resigned.get_or_insert(at);
+                    }
+                }
+            }
+            _ => seen.before = seen.before.filter(|before| before.from != from),
         }
     }
 
@@ -373,6 +401,9 @@ impl World {
                 seen.ignored = (priority, at);
             }
             if !ignored {
+                if seen.following.is_some_and(|following| following.from != from) {
+                    seen.before = seen.following;
+                }
                 seen.following = Some(Following { from, at, resigned: None });
             }
         }
@@ -406,6 +437,7 @@ impl World {
         if after == State::Backup {
             seen.bears = now;
         }
+        seen.offered = false;
         if after != State::Active {
             seen.tenure = None;
             if before == State::Active {
@@ -431,8 +463,23 @@ impl World {
                     self.violated(Property::HollowAnnouncement, text);
                 }
             }
-            Command::Advertise { priority, .. } if *priority > 0 => self.judge_touch(h, "advertises"),
+            Command::Advertise { priority, .. } => {
+                self.judge_silence(h, *priority);
+                if *priority > 0 {
+                    self.judge_touch(h, "advertises");
+                }
+            }
             _ => {}
+        }
+    }
+
+    fn judge_silence(&mut self, h: usize, priority: u8) {
+        let (active, leaves) = (self.is_active(h), self.leaves(h));
+        let seen = &mut self.watch.seen[h];
+        seen.offered = active && leaves && (seen.offered || priority == 0);
+        // One that nobody relieves keeps the address with the lowest priority.
+        if seen.offered && priority > 1 {
+            self.violated(Property::Silence, format!("lb{h} leaves and advertises priority {priority}"));
         }
     }
 

@@ -129,6 +129,7 @@ fn stamps_sent_never_go_backwards() {
     assert_eq!(back, Stamp { counter: 1, ..first }, "the clock was set back");
     let full = Stamp { seconds: 7, fraction: u16::MAX, counter: u16::MAX };
     assert_eq!(Stamp::next(WALL, Some(full)), Stamp::next(WALL, None));
+    assert_eq!(Stamp::from(u64::from(first)), first);
     let carried = Stamp::next(Duration::ZERO, Some(full));
     assert_eq!(carried, Stamp { seconds: 8, fraction: 0, counter: 0 });
     let mut last = None;

@@ -53,6 +53,7 @@ impl Router {
                 holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
                 // It has announced the address, and is letting go of it.
                 let repeat = usize::try_from(self.settings.announcements.repeat).unwrap_or(usize::MAX);
+                let repeat = if holding.confirmed { repeat } else { 0 };
                 out.extend(std::iter::repeat_n(Command::Announce, repeat));
             }
             Some(_) => {}

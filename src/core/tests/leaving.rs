@@ -37,6 +37,19 @@ fn a_leaver_whose_successor_gives_up_at_once_waits_for_the_next_one() {
     assert_eq!(trace.count(&Command::Exit), 1);
 }
 
+/// Simulation seed 1137181: it was told to leave before the kernel had added the address.
+#[test]
+fn a_leaver_announces_nothing_that_the_kernel_has_not_confirmed() {
+    let mut trace = Trace::backup();
+    trace.kernel = false;
+    trace.wait(800);
+    trace.act(Agent::handle_shutdown);
+    trace.hear(12, 90);
+    trace.hear(12, 0);
+    trace.wait(10);
+    assert_eq!((trace.state(), trace.count(&Command::Announce)), (State::Active, 0));
+}
+
 #[test]
 fn a_stopping_active_without_a_successor_lets_go_at_the_limit_or_at_once_if_alone() {
     let mut trace = Trace::active();

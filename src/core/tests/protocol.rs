@@ -120,6 +120,32 @@ fn backup_ignores_priority_0_from_anyone_but_its_active() {
     assert_eq!(trace.state(), State::Backup);
 }
 
+/// Found by the model: the former Active's last advert and its priority 0 come after its successor's first advert.
+#[test]
+fn what_a_successors_first_advert_overtook_vacates_nothing() {
+    let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.wait(200);
+    trace.hear(12, 50);
+    trace.wait(200);
+    trace.hear(13, 150);
+    trace.wait(3);
+    trace.hear(12, 50);
+    trace.hear(12, 0);
+    trace.wait(718);
+    assert_eq!(trace.state(), State::Backup, "13 holds the address, and was heard");
+    trace.wait(1);
+    assert_eq!(trace.state(), State::Active);
+
+    let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.wait(200);
+    trace.hear(13, 150);
+    trace.hear(12, 50);
+    trace.hear(13, 0);
+    trace.hear(12, 0);
+    trace.wait(122);
+    assert_eq!(trace.state(), State::Active, "nor does it keep one that gave the address up as well");
+}
+
 #[test]
 fn backup_accepts_a_lower_priority_without_preemption() {
     let mut trace = Trace::backup();

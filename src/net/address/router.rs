@@ -1,15 +1,16 @@
-//! What the thread knows of the addresses: whose they are, and what of it is news.
+//! One virtual router as the thread knows it: whose its addresses are, and what of it is news.
 
 use super::{Event, MARK, Settings};
+use crate::net::is_link_local;
 use crate::net::link::{Change, Entry, Link};
 use crate::net::lock::Lock;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-pub(super) struct View {
+pub(super) struct Router {
     pub(super) settings: Settings,
     /// The locks of our addresses. One that is missing belongs to another agent for now.
-    pub(super) locks: HashMap<Ipv4Addr, Lock>,
+    pub(super) locks: HashMap<IpAddr, Lock>,
     /// Added, and not removed since: the addresses ought to be there.
     pub(super) held: bool,
     pub(super) link: Link,
@@ -22,10 +23,10 @@ pub(super) struct View {
     told_link: Option<Link>,
 }
 
-impl View {
+impl Router {
     /// `release`: the kernel's, such as `6.1.0-18-amd64`.
-    pub(super) fn new(settings: Settings, release: &str) -> View {
-        View {
+    pub(super) fn new(settings: Settings, release: &str) -> Router {
+        Router {
             settings,
             locks: HashMap::new(),
             held: false,
@@ -38,12 +39,14 @@ impl View {
         }
     }
 
-    fn is_vip(&self, address: Ipv4Addr) -> bool {
+    fn is_vip(&self, address: IpAddr) -> bool {
         self.settings.vips.iter().any(|(vip, _)| *vip == address)
     }
 
     fn matters(&self, entry: &Entry) -> bool {
-        self.is_vip(entry.address) || self.settings.source == Some(entry.address)
+        let wanted = self.is_vip(entry.address) || self.settings.source == Some(entry.address);
+        // On another interface a link-local address is another address.
+        wanted && (!is_link_local(entry.address) || Some(entry.index) == self.link.index)
     }
 
     /// Whether it is where our entry of an address is, or would be.
@@ -65,6 +68,11 @@ impl View {
         by_its_looks && self.is_vip(entry.address) && self.locks.contains_key(&entry.address)
     }
 
+    /// Whether another agent has one of our addresses, or had when we last looked.
+    pub(super) fn lacks_locks(&self) -> bool {
+        self.locks.len() < self.settings.vips.len()
+    }
+
     pub(super) fn ours(&self) -> Vec<Entry> {
         self.known.iter().filter(|entry| self.is_ours(entry)).copied().collect()
     }
@@ -79,8 +87,13 @@ impl View {
         self.known.iter().filter(elsewhere).copied().collect()
     }
 
-    pub(super) fn is_known(&self, entry: &Entry) -> bool {
-        self.known.iter().any(|known| known.same_place(entry))
+    fn known(&self, entry: &Entry) -> Option<&Entry> {
+        self.known.iter().find(|known| known.same_place(entry))
+    }
+
+    /// Whether the entry is known to be there, with this prefix.
+    pub(super) fn is_there(&self, entry: &Entry) -> bool {
+        self.known(entry).is_some_and(|known| known.prefix == entry.prefix)
     }
 
     /// Our entries as they are once we have put them there.
@@ -89,9 +102,10 @@ impl View {
             index,
             address,
             prefix,
-            mark: Some(MARK),
+            mark: self.marks_kept.then_some(MARK),
             valid: self.settings.lease,
             secondary: false,
+            tentative: false,
         };
         self.settings.vips.iter().map(entry).collect()
     }
@@ -105,51 +119,36 @@ impl View {
         self.known.retain(|known| !known.same_place(entry));
     }
 
-    /// Takes in everything there is; returns what of ours is gone.
-    pub(super) fn see(&mut self, link: Link, mut entries: Vec<Entry>) -> Vec<Event> {
-        self.marks_kept |= entries.iter().any(|entry| entry.mark.is_some());
-        entries.retain(|entry| self.matters(entry));
-        let gone = self.gone(|entry| !entries.iter().any(|there| there.same_place(entry)));
-        self.known = entries;
-        self.link = link;
-        gone
-    }
-
-    /// Takes in one change; returns what of ours is gone. `own`: it was our own doing.
-    pub(super) fn follow(&mut self, change: Change, own: bool) -> Vec<Event> {
+    /// Whether a change that was told contradicts what is known. If so, what is there now must be read: it may
+    /// be old news. Our own doings are known once they are acknowledged, and contradict nothing when they are told.
+    pub(super) fn is_contradicted_by(&self, change: &Change) -> bool {
         match change {
-            Change::Address { entry, .. } => {
-                self.marks_kept |= entry.mark.is_some();
-                // What we do to our addresses is taken in when it is acknowledged; told later, it may be outdated.
-                if self.matters(&entry) && !(own && self.is_vip(entry.address)) {
-                    self.learn(entry);
-                }
+            Change::Address(entry) => {
+                let looks = |entry: &Entry| (entry.prefix, entry.mark, entry.tentative, self.is_ours(entry));
+                self.matters(entry) && self.known(entry).map(looks) != Some(looks(entry))
             }
-            Change::AddressGone { entry, .. } => {
-                if !(own && self.is_vip(entry.address)) {
-                    let gone = self.gone(|known| known.same_place(&entry));
-                    self.forget(&entry);
-                    return gone;
-                }
-            }
+            Change::AddressGone(entry) => self.known(entry).is_some(),
             Change::Link { name, link } => {
-                let same_index = link.index == self.link.index;
+                let is_ours = self.link.index.is_some() && link.index == self.link.index;
                 match name {
-                    Some(name) if name == self.settings.interface => self.link = link,
-                    Some(_) if same_index => self.link = Link::ABSENT, // It was renamed.
-                    None if same_index => self.link = link,
-                    _ => {}
+                    Some(name) if *name == self.settings.interface => *link != self.link,
+                    Some(_) => is_ours, // It was renamed.
+                    None => is_ours && *link != self.link,
                 }
             }
-            Change::LinkGone { index } if self.link.index == Some(index) => self.link = Link::ABSENT,
-            Change::LinkGone { .. } | Change::Lost => {}
+            Change::LinkGone { index } => self.link.index == Some(*index),
+            Change::Lost => true,
         }
-        Vec::new()
     }
 
-    fn gone(&self, is_gone: impl Fn(&Entry) -> bool) -> Vec<Event> {
-        let held = self.known.iter().filter(|entry| self.held && self.is_ours(entry));
-        held.filter(|entry| is_gone(entry)).map(|entry| Event::Gone { address: entry.address }).collect()
+    /// Takes in everything there is; returns what of ours is gone.
+    pub(super) fn see(&mut self, link: Link, entries: &[Entry]) -> Vec<Event> {
+        let mut gone = if self.held { self.ours() } else { Vec::new() };
+        self.marks_kept |= entries.iter().any(|entry| entry.mark.is_some());
+        self.link = link;
+        self.known = entries.iter().filter(|entry| self.matters(entry)).copied().collect();
+        gone.retain(|entry| self.known(entry).is_none());
+        gone.into_iter().map(|entry| Event::Gone { address: entry.address }).collect()
     }
 
     /// What has changed since it was last asked.
@@ -174,7 +173,7 @@ impl View {
             }
         }
         if let Some(source) = self.settings.source {
-            let present = self.known.iter().any(|entry| entry.address == source);
+            let present = self.known.iter().any(|entry| entry.address == source && !entry.tentative);
             if self.told_source.replace(present) != Some(present) {
                 news.push(Event::Source { present });
             }
@@ -219,7 +218,7 @@ fn keeps_marks(release: &str) -> bool {
 }
 
 /// What to say when another agent has the lock of an address.
-pub(super) fn other_agent(address: Ipv4Addr) -> String {
+pub(super) fn other_agent(address: IpAddr) -> String {
     format!("stop the other agent on this host that serves {address}")
 }
 

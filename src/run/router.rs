@@ -1,0 +1,431 @@
+//! One virtual router of the agent: its core, and what its commands come to.
+
+use super::Tools;
+use super::place::Place;
+use super::signing::Signing;
+use crate::config::{self, CheckSetting, Lease, Peers, Target, Transport};
+use crate::core::advert::Advert;
+use crate::core::auth::Auth;
+use crate::core::command::Command;
+use crate::core::event::Event;
+use crate::core::members::{self, Membership};
+use crate::core::{self, Agent, Heard, Kernel, Time, timing};
+use crate::metadata::{self, Snapshot};
+use crate::net::announce::Announcer;
+use crate::net::link::Link;
+use crate::net::lock::Lock;
+use crate::net::vrrp::{self, Received};
+use crate::net::{address, alarm};
+use crate::wire::advert::{Decoded, Malformed, encode};
+use anyhow::Result;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// Errors that are said once each, so that a changing text cannot fill the memory.
+const SAID_MAX: usize = 64;
+
+/// A virtual router that has its place on this host.
+pub struct VirtualRouter<'a> {
+    /// Its place in the list of settings.
+    pub number: usize,
+    /// Its settings.
+    pub config: &'a config::Router,
+    /// Where it stands.
+    pub place: Place,
+    /// Its mind.
+    pub agent: Agent,
+    /// Its sockets.
+    pub line: usize,
+    /// When its core wants to be called.
+    pub deadline: Time,
+    /// How its part of a drain went.
+    pub drained: Option<Result<(), String>>,
+    /// It has let go of everything, and the process is to end.
+    pub exited: bool,
+    signing: Signing,
+    /// None: not told yet.
+    link: Option<Link>,
+    source_present: bool,
+    foreign: BTreeSet<IpAddr>,
+    /// Errors that were said and have not ended since.
+    said: BTreeSet<String>,
+    /// Dies with the process, and the virtual router's claim on this host with it.
+    _lock: Lock,
+}
+
+impl<'a> VirtualRouter<'a> {
+    /// A virtual router that begins to listen now. `earlier`: the ids of those before it.
+    ///
+    /// # Errors
+    /// Its sockets cannot be opened.
+    pub fn start(
+        number: usize,
+        config: &'a config::Router,
+        earlier: Vec<u8>,
+        place: Place,
+        lock: Lock,
+        tools: &mut Tools,
+    ) -> Result<VirtualRouter<'a>> {
+        let multicast = config.transport == Transport::Multicast;
+        let line = tools.lines.serve(&place, multicast)?;
+        // The same on every host, whatever its priority: the taker must know how long the former holder's is.
+        let longest = timing::master_down(config.version, 1, config.interval);
+        let lease = (config.lease == Lease::Auto).then(|| timing::lease_seconds(longest));
+        let settings = address::Settings {
+            interface: place.interface.clone(),
+            vips: place.vips.clone(),
+            lease,
+            adopt: config.adopt,
+            source: Some(place.source),
+        };
+        tools.addresses.serve(number, settings);
+        let lone = || members::lone_priority(config.vrid, &place.source.to_string());
+        let priority = config.priority.or_else(|| (config.peers == Peers::None).then(lone));
+        let now = alarm::now();
+        let agent = Agent::new(
+            core::Settings {
+                vrid: config.vrid,
+                version: config.version,
+                source: place.source,
+                addresses: config.vips.iter().map(|vip| vip.address).collect(),
+                interval: config.interval,
+                priority,
+                preempt: config.preempt,
+                preempt_delay: config.preempt_delay,
+                lease: lease.map(|seconds| Duration::from_secs(seconds.into())),
+                handover_limit: config.handover_limit,
+                announcements: config.announcements,
+                min_ttl: config.min_ttl,
+                group: multicast.then(|| vrrp::group(config.family())),
+                checksum: config.checksum,
+                auth: match &config.auth {
+                    config::Auth::None => Auth::None,
+                    config::Auth::Pass(password) => Auth::Pass(*password),
+                    config::Auth::Keys { mode, .. } => Auth::Signed(*mode),
+                },
+                earlier,
+                rise: config.checks.rise,
+                fall: config.checks.fall,
+                guards: config.guards.clone(),
+            },
+            now,
+        );
+        tools.outside.set_place(number, &place.interface, config.family());
+        let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
+        info!(
+            "{}: virtual router {} ({}) on {} ({}), adverts from {}",
+            tools.name,
+            config.vrid,
+            vips.join(", "),
+            place.interface,
+            place.because,
+            place.source
+        );
+        Ok(VirtualRouter {
+            number,
+            config,
+            agent,
+            line,
+            deadline: now,
+            drained: None,
+            exited: false,
+            signing: Signing::new(&config.auth),
+            link: None,
+            source_present: true,
+            foreign: BTreeSet::new(),
+            said: BTreeSet::new(),
+            place,
+            _lock: lock,
+        })
+    }
+
+    /// Whether a datagram of its line is for it.
+    pub fn is_addressed(&self, received: &Received, vrid: u8) -> bool {
+        let group = vrrp::group(self.config.family());
+        vrid == self.config.vrid
+            && (received.destination == self.place.source || received.destination == group)
+    }
+
+    /// A datagram that is for it.
+    pub fn hear(&mut self, received: &Received, decoded: &Result<Decoded, Malformed>) {
+        let (now, from) = (alarm::now(), received.source);
+        match decoded {
+            Ok(decoded) => {
+                let proof = self.signing.proof(received, decoded);
+                let (ttl, advert, checksum) = (received.ttl, decoded.advert.clone(), decoded.checksum);
+                self.agent.handle_advert(now, &Heard { from, ttl, advert, checksum, proof });
+            }
+            Err(malformed) => self.agent.handle_rejected(now, from, &malformed.to_string()),
+        }
+    }
+
+    /// Who takes part, as the metadata has it; `read_at`: when it was asked.
+    pub fn take_snapshot(&mut self, snapshot: &Snapshot, read_at: Time, tools: &mut Tools) {
+        match membership(self.config, self.place.source, Some(snapshot)) {
+            Ok(members) => {
+                let read_at = (self.config.peers == Peers::Rancher).then_some(read_at);
+                self.agent.handle_members(alarm::now(), &members, read_at);
+            }
+            // The last good membership stays.
+            Err(why) => self.say(why),
+        }
+        self.set_targets(Some(snapshot), tools);
+        let named = snapshot.me.interface_label.as_ref();
+        let source = snapshot.me.source_label.filter(|label| label.is_ipv4() == self.place.source.is_ipv4());
+        if named.is_some_and(|name| *name != self.place.interface)
+            || source.is_some_and(|source| source != self.place.source)
+        {
+            self.say("the host labels name another interface or source: restart to use it".to_owned());
+        }
+    }
+
+    /// Sets what is checked.
+    pub fn set_targets(&mut self, snapshot: Option<&Snapshot>, tools: &mut Tools) {
+        let now = alarm::now();
+        let targets = match targets(self.config, snapshot) {
+            Ok(targets) => {
+                let names: Vec<String> = targets.iter().map(Target::to_string).collect();
+                self.agent.handle_checks(now, Ok(&names));
+                targets
+            }
+            Err(why) => {
+                self.agent.handle_checks(now, Err(why));
+                Vec::new()
+            }
+        };
+        tools.outside.checks.set_targets(self.number, targets);
+    }
+
+    /// What the address's thread tells.
+    pub fn take_kernel(&mut self, event: address::Event, tools: &mut Tools) {
+        let kernel = match event {
+            address::Event::Added { sent_at, .. } => Kernel::Added { sent: sent_at },
+            address::Event::Renewed { sent_at, .. } => Kernel::Renewed { sent: sent_at },
+            address::Event::Removed => Kernel::Removed,
+            address::Event::TooLate(_) | address::Event::Late(_) => Kernel::TooLate,
+            address::Event::Failed { request, error } => {
+                let adding = matches!(request, address::Request::Add { .. });
+                Kernel::Failed { adding, why: error }
+            }
+            address::Event::Gone { .. } => Kernel::Gone,
+            address::Event::Foreign { address, interface, clear_with } => {
+                self.foreign.insert(address);
+                Kernel::Foreign(format!(
+                    "{address} is on {interface} already and is not ours; to clear it: {clear_with}"
+                ))
+            }
+            address::Event::ForeignGone { address } => {
+                self.foreign.remove(&address);
+                if !self.foreign.is_empty() {
+                    return;
+                }
+                Kernel::ForeignGone
+            }
+            address::Event::Link(link) => {
+                let before = self.link.replace(link);
+                let another =
+                    before.is_some_and(|before| before.index.is_some() && before.index != link.index);
+                let lost = tools.lines.get(self.line).is_none_or(|line| line.sockets().is_none());
+                if another || link.up && lost {
+                    tools.lines.renew(self.line, link.index);
+                }
+                return self.tell_link(tools);
+            }
+            address::Event::Source { present } => {
+                self.source_present = present;
+                return self.tell_link(tools);
+            }
+        };
+        self.agent.handle_kernel(alarm::now(), &kernel);
+    }
+
+    /// Tells the core whether adverts can pass, once that is known.
+    pub fn tell_link(&mut self, tools: &mut Tools) {
+        if let Some(link) = self.link {
+            let open = tools.lines.get(self.line).is_some_and(|line| line.sockets().is_some());
+            let state = self.link_state(link, open);
+            if state.is_ok() {
+                tools.outside.look_around();
+            }
+            self.agent.handle_link(alarm::now(), state);
+        }
+    }
+
+    fn link_state(&self, link: Link, open: bool) -> Result<(), String> {
+        let interface = &self.place.interface;
+        if link.index.is_none() {
+            Err(format!("the interface {interface} is gone"))
+        } else if !link.up && self.config.track_link {
+            Err(format!("the link of {interface} is down"))
+        } else if !self.source_present {
+            Err(format!("the source address {} is not on this host", self.place.source))
+        } else if !open {
+            Err(format!("the sockets on {interface} are lost"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Carries out what the core wants.
+    pub fn carry_out(&mut self, tools: &mut Tools) {
+        while let Some(command) = self.agent.next_command(alarm::now()) {
+            let no_limit = Time::MAX;
+            let number = self.number;
+            match command {
+                Command::Advertise { priority, to } => self.advertise(priority, &to, tools),
+                Command::Add { not_after } => tools.addresses.add(number, not_after.unwrap_or(no_limit)),
+                Command::Renew { not_after } => tools.addresses.renew(number, not_after.unwrap_or(no_limit)),
+                Command::Remove => tools.addresses.remove(number),
+                Command::Announce => self.tell_link_layer("announce", Announcer::announce, tools),
+                Command::Probe => self.tell_link_layer("ask for", Announcer::probe, tools),
+                Command::Ask(targets) => self.ask(&targets, tools),
+                Command::Peers(peers) => tools.outside.set_peers(number, peers),
+                Command::Drained(result) => self.drained = Some(result),
+                Command::Reread => tools.outside.nudge.notify_one(),
+                Command::Hurry(hurry) => tools.outside.checks.set_hurry(number, hurry),
+                Command::Tell(event) => self.tell(&event),
+                Command::Exit => self.exited = true,
+            }
+        }
+        self.deadline = self.agent.next_deadline();
+    }
+
+    fn advertise(&mut self, priority: u8, to: &[IpAddr], tools: &Tools) {
+        let Some(sockets) = tools.lines.get(self.line).and_then(|line| line.sockets()) else { return };
+        let advert = Advert {
+            version: self.config.version,
+            vrid: self.config.vrid,
+            priority,
+            interval: self.config.interval,
+            addresses: self.config.advertised(),
+        };
+        let source = self.place.source;
+        let mut errors = Vec::new();
+        self.signing.turn();
+        for &receiver in to {
+            let form = self.agent.checksum_for(receiver);
+            let mut message = encode(&advert, form, source, receiver, self.signing.password());
+            self.signing.sign(&mut message, source, receiver);
+            if let Err(error) = sockets.sender.send(&message, receiver) {
+                errors.push(format!("an advert to {receiver} could not be sent: {error}"));
+            }
+        }
+        let sent = match errors.first() {
+            Some(error) if errors.len() >= to.len() => Err(error.clone()),
+            _ => Ok(()),
+        };
+        self.agent.handle_sent(alarm::now(), sent);
+        errors.into_iter().for_each(|error| self.say(error));
+    }
+
+    fn ask(&mut self, targets: &[IpAddr], tools: &Tools) {
+        let Some(sockets) = tools.lines.get(self.line).and_then(|line| line.sockets()) else { return };
+        for &target in targets {
+            // No answer to a question that could not be asked: that is what the question is about.
+            if let Err(error) = sockets.announcer.ask(self.place.source, target) {
+                tracing::debug!("cannot ask {target} for a sign of life: {error}");
+            }
+        }
+    }
+
+    fn tell_link_layer(
+        &mut self,
+        what: &str,
+        send: impl Fn(&Announcer, IpAddr) -> io::Result<()>,
+        tools: &Tools,
+    ) {
+        let Some(sockets) = tools.lines.get(self.line).and_then(|line| line.sockets()) else { return };
+        for vip in &self.config.vips {
+            if let Err(error) = send(&sockets.announcer, vip.address) {
+                self.say(format!("cannot {what} {}: {error}", vip.address));
+            }
+        }
+    }
+
+    /// Says an error once.
+    fn say(&mut self, error: String) {
+        if self.said.len() < SAID_MAX && self.said.insert(error.clone()) {
+            warn!("{error}");
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        let vips: Vec<String> = self.config.vips.iter().map(|vip| vip.address.to_string()).collect();
+        let vips = vips.join(", ");
+        match event {
+            Event::Transition { from, to, why } => info!("{vips}: {from} -> {to}: {why}"),
+            Event::Detail(text) => tracing::debug!("{vips}: {text}"),
+            Event::Notice(text) => info!("{vips}: {text}"),
+            Event::Warning(text) => warn!("{vips}: {text}"),
+            Event::Alarm(text) => error!("{vips}: {text}"),
+        }
+    }
+}
+
+/// Who takes part in a virtual router whose adverts come from `source`.
+///
+/// # Errors
+/// The metadata is not there yet, or knows a member by no address of the router's family.
+pub fn membership(
+    router: &config::Router,
+    source: IpAddr,
+    snapshot: Option<&Snapshot>,
+) -> Result<Membership, String> {
+    let snapshot = match (&router.peers, snapshot) {
+        (Peers::List(peers), _) => return Ok(metadata::from_list(peers, source)),
+        (Peers::None, _) => return Ok(metadata::from_list(&[], source)),
+        (Peers::Rancher, None) => return Err("the metadata did not answer yet".to_owned()),
+        (Peers::Rancher, Some(snapshot)) => snapshot,
+    };
+    let mut membership = snapshot.membership.clone();
+    for member in &mut membership.others {
+        // A label may name an address of the other family; Rancher's own address of the host remains.
+        let agent_ip = snapshot.agent_ips.get(&member.id).copied();
+        let of_family = |address: &IpAddr| address.is_ipv4() == source.is_ipv4();
+        match [Some(member.address), agent_ip].into_iter().flatten().find(of_family) {
+            Some(address) => member.address = address,
+            // Nobody is addressed.
+            None if router.transport == Transport::Multicast => {}
+            None => {
+                return Err(format!(
+                    "{} is known by no {} address, but by {}: set its host label outrider.source, name the \
+                     peers in OUTRIDER_PEERS, or set OUTRIDER_TRANSPORT=multicast",
+                    member.name,
+                    router.family(),
+                    member.address
+                ));
+            }
+        }
+    }
+    Ok(membership)
+}
+
+/// What is to be checked, or why that is not known.
+pub fn targets(router: &config::Router, snapshot: Option<&Snapshot>) -> Result<Vec<Target>, String> {
+    match (&router.check, snapshot) {
+        (CheckSetting::These(targets), _) => Ok(targets.clone()),
+        (CheckSetting::Published(_), None) => Err("the metadata did not answer yet".to_owned()),
+        (CheckSetting::Published(wanted), Some(snapshot)) => {
+            let ports = snapshot.ports_of(wanted);
+            match wanted {
+                None if ports.is_empty() => Err("no load balancer service publishes a TCP port on the member \
+                                                 hosts; set OUTRIDER_LB or OUTRIDER_CHECK"
+                    .to_owned()),
+                Some((stack, service)) if ports.is_empty() => {
+                    Err(format!("the service {stack}/{service} publishes no TCP port on the member hosts"))
+                }
+                _ => Ok(ports.iter().map(target).collect()),
+            }
+        }
+    }
+}
+
+fn target(port: &metadata::PublishedPort) -> Target {
+    match port.http {
+        true => Target::Http { url: format!("http://127.0.0.1:{}/", port.port) },
+        false => Target::Tcp { host: "127.0.0.1".to_owned(), port: port.port },
+    }
+}
