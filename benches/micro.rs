@@ -7,14 +7,14 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use outrider::core::advert::{Advert, Checksum, Version};
 use outrider::core::announce::Announcements;
-use outrider::core::auth::{Auth, Proof};
+use outrider::core::auth::{Auth, Proof, Stamp, Verdict};
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::guard::Guards;
 use outrider::core::members::{Member, Membership, Standing};
 use outrider::core::{Agent, Heard, Kernel, Outcome, Settings, Time};
 use outrider::wire::advert::{decode, encode};
-use outrider::wire::auth::{Key, Stamp, TRAILER, Verdict, sign, verify};
+use outrider::wire::auth::{Key, TRAILER, sign, verify};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ fn decode_advert(bencher: Bencher, kind: Kind) {
 fn sign_advert(bencher: Bencher) {
     let message = Message::new(Kind::V3);
     let key = Key::new(1, &[7; 32]).unwrap();
-    let stamp = Stamp::at(Duration::from_secs(1_700_000_000));
+    let stamp = Stamp::next(Duration::from_secs(1_700_000_000), None);
     let unsigned = || {
         let mut bytes = message.encode();
         bytes.reserve(TRAILER);
@@ -97,8 +97,9 @@ fn sign_advert(bencher: Bencher) {
 fn verify_advert(bencher: Bencher) {
     let message = Message::new(Kind::V3);
     let keys = [Key::new(1, &[7; 32]).unwrap()];
+    let stamp = Stamp::next(Duration::from_secs(1_700_000_000), None);
     let mut bytes = message.encode();
-    sign(&mut bytes, message.source, message.destination, &keys[0], Stamp::at(Duration::from_secs(1)));
+    sign(&mut bytes, message.source, message.destination, &keys[0], stamp);
     assert_eq!(verify(&bytes, message.source, &keys), Verdict::Valid);
     bencher.bench(|| verify(black_box(&bytes), message.source, &keys));
 }
@@ -204,8 +205,13 @@ fn active_sends_an_advert(bencher: Bencher) {
 #[divan::bench]
 fn backup_hears_an_advert(bencher: Bencher) {
     let (mut agent, now) = backup(VRID);
-    let advert =
-        Advert { version: Version::V3, vrid: VRID, priority: 254, interval: INTERVAL, addresses: vec![ip(2)] };
+    let advert = Advert {
+        version: Version::V3,
+        vrid: VRID,
+        priority: 254,
+        interval: INTERVAL,
+        addresses: vec![ip(2)],
+    };
     let checksum = Checksum::PseudoHeader;
     let heard = Heard { from: ip(12), ttl: 255, advert, checksum, proof: Proof::default() };
     let mut hear = move |now| {

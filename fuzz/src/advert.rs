@@ -1,7 +1,8 @@
 //! Adverts with both kinds of authentication: the password of version 2, and the HMAC trailer.
 
+use outrider::core::auth::Verdict;
 use outrider::wire::advert::{Auth, Decoded, decode, encode};
-use outrider::wire::auth::{Key, TRAILER, Verdict, sign, verify};
+use outrider::wire::auth::{Key, TRAILER, sign, verify};
 use std::net::IpAddr;
 
 /// The first byte chooses the addresses and whether there is a trailer, the second one what is damaged in the end. The
@@ -77,7 +78,8 @@ fn repaired(payload: &[u8], source: IpAddr, destination: IpAddr, trailer: usize,
             [&source.octets()[..], &destination.octets(), &[0, 112], &length.to_be_bytes()].concat()
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            [&source.octets()[..], &destination.octets(), &[0, 0], &length.to_be_bytes(), &[0, 0, 0, 112]].concat()
+            [&source.octets()[..], &destination.octets(), &[0, 0], &length.to_be_bytes(), &[0, 0, 0, 112]]
+                .concat()
         }
         _ => Vec::new(),
     };

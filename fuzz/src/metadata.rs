@@ -13,7 +13,10 @@ pub fn run(data: &[u8]) {
     let [choice, document @ ..] = data else { return };
     let settings = Settings {
         host_label: vec![("role".to_owned(), "load-balancer".to_owned())],
-        balancer: (choice & 1 == 1).then(|| ("lb".to_owned(), "haproxy".to_owned())),
+        balancers: match choice & 1 {
+            0 => BTreeSet::from([None]),
+            _ => BTreeSet::from([None, Some(("default".to_owned(), "lb-a".to_owned()))]),
+        },
     };
     let local = Local {
         addresses: ["10.0.0.11", "172.17.0.1", "fd00::11"].map(|text| text.parse().unwrap()).to_vec(),
@@ -52,7 +55,7 @@ fn check(reading: &Reading, settings: &Settings, local: &Local) {
 }
 
 fn judge(snapshot: &Snapshot, local: &Local) {
-    let Snapshot { membership, me, ports } = snapshot;
+    let Snapshot { membership, me, agent_ips, ports } = snapshot;
     assert!(!snapshot.to_string().is_empty());
     assert!(local.addresses.contains(&me.address), "this host's address is not its own");
     if let Standing::Member(member) = &membership.me {
@@ -72,7 +75,10 @@ fn judge(snapshot: &Snapshot, local: &Local) {
     ranks.sort_unstable();
     assert!(ranks.iter().copied().eq(0..ranks.len()), "two members have one rank");
     assert!(ranks.iter().all(|rank| (1..=254).contains(&priority(*rank, ranks.len()))));
-    assert!(ports.is_sorted_by(|a, b| a.port < b.port) && ports.iter().all(|port| port.port != 0));
+    assert!(agent_ips.keys().all(|id| others.iter().any(|member| member.id == *id)));
+    for ports in ports.values() {
+        assert!(ports.is_sorted_by(|a, b| a.port < b.port) && ports.iter().all(|port| port.port != 0));
+    }
 }
 
 /// The document with all lists the other way round.

@@ -193,7 +193,11 @@ impl Judge {
     }
 
     fn touch(&self, not_after: &Option<Time>, now: Time) {
-        assert_eq!(not_after.is_some(), self.settings.lease.is_some(), "a lease without an end, or the reverse");
+        assert_eq!(
+            not_after.is_some(),
+            self.settings.lease.is_some(),
+            "a lease without an end, or the reverse"
+        );
         assert!(not_after.is_none_or(|limit| now < limit), "touches an address whose lease is over");
     }
 

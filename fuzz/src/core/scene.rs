@@ -114,7 +114,8 @@ impl Scene {
             _ => Standing::Left("host label role=load-balancer is missing".to_owned()),
         };
         // Without flags all three peers.
-        let present = STATIONS.iter().take(7).enumerate().filter(|(at, _)| (flags >> 1 ^ 0b111) >> at & 1 == 1);
+        let present =
+            STATIONS.iter().take(7).enumerate().filter(|(at, _)| (flags >> 1 ^ 0b111) >> at & 1 == 1);
         let priority = *input.choose(&[None, Some(1), Some(100), Some(254)])?;
         let mut others: Vec<Member> = present.map(|(_, last)| member(*last, priority)).collect();
         others.sort_by(|a, b| a.id.cmp(&b.id));
@@ -182,8 +183,7 @@ impl Scene {
 
     /// What an honest peer sends.
     fn proof(&self, wall: Duration) -> Proof {
-        let signature =
-            Signature { key: 1, stamp: Stamp::next(wall, None), verdict: Verdict::Valid, wall };
+        let signature = Signature { key: 1, stamp: Stamp::next(wall, None), verdict: Verdict::Valid, wall };
         match self.settings.auth {
             Auth::None => Proof::default(),
             Auth::Pass(password) => Proof { kind: 1, password: Some(password), signature: None },
@@ -197,11 +197,9 @@ fn odd_proof(input: &mut Unstructured, wall: Duration) -> Result<Proof> {
     let ahead = Duration::from_millis(input.arbitrary::<u16>()?.into());
     let behind = Duration::from_secs(input.arbitrary::<u8>()?.into());
     let stamp = match input.arbitrary()? {
-        true => Stamp {
-            seconds: input.arbitrary()?,
-            fraction: input.arbitrary()?,
-            counter: input.arbitrary()?,
-        },
+        true => {
+            Stamp { seconds: input.arbitrary()?, fraction: input.arbitrary()?, counter: input.arbitrary()? }
+        }
         false => Stamp::next(wall + ahead - behind, None),
     };
     let verdict = *input.choose(&[Verdict::Valid, Verdict::Wrong, Verdict::UnknownKey])?;
