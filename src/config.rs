@@ -8,7 +8,7 @@
 //! [`Config::load`] as pairs of variable and value: it reads no environment of its own, and no file but those
 //! that `OUTRIDER_CONFIG` and the `…_FILE` variables name.
 
-mod argv;
+pub(crate) mod argv;
 mod auth;
 mod check;
 mod describe;

@@ -23,6 +23,7 @@
 //! | [`metadata`] | Rancher: who takes part, which ports are published |
 //! | [`health`] | does the load balancer answer? |
 //! | [`net`] | the kernel: interface, timer, lock, sockets, addresses |
+//! | [`import`] | keepalived's configuration as settings |
 //! | [`status`] | the local socket: drain and undrain |
 //! | [`run`] | threads, the loop, rights, the log |
 //! | `lab`, `demo` | hosts as network namespaces: for the demo, the tests and the benches (feature `lab`) |
@@ -47,6 +48,7 @@ pub mod core;
 #[cfg(feature = "lab")]
 pub mod demo;
 pub mod health;
+pub mod import;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod metadata;

@@ -2,11 +2,13 @@
 
 use clap::{Parser, Subcommand};
 use outrider::config::{self, Config, Faults, Loaded};
+use outrider::import;
 use outrider::run::privileges::{self, Rights};
 use outrider::run::report::check_config as check_config_report;
 use outrider::run::{Misconfigured, logging, realtime};
 use outrider::status::socket::{self, Order};
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Wrong configuration or usage (clap ends with the same).
@@ -36,6 +38,22 @@ enum Command {
     },
     /// Put this host back into service
     Undrain,
+    /// Print the settings that a keepalived.conf stands for, with a remark for what has no equivalent
+    ///
+    /// Exit code 0: the agent would start with them. 1: it would not, and why is told. 2: wrong usage.
+    ImportKeepalived {
+        /// The file that keepalived reads; what it includes is read as well
+        file: std::path::PathBuf,
+        /// Print a TOML file (for OUTRIDER_CONFIG) instead of environment variables
+        #[arg(long)]
+        toml: bool,
+        /// Only the vrrp_instance of this name
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
+        /// What keepalived is started with as --config-id: chooses among lines that begin with @ID
+        #[arg(long, value_name = "ID")]
+        config_id: Option<String>,
+    },
     /// Show elections and fail-overs between hosts in network namespaces
     #[cfg(feature = "lab")]
     Demo,
@@ -56,6 +74,9 @@ fn main() -> ExitCode {
         Command::CheckConfig => with_settings(check_config),
         Command::Drain { force } => with_settings(|loaded| order(&loaded, Order::Drain { force })),
         Command::Undrain => with_settings(|loaded| order(&loaded, Order::Undrain)),
+        Command::ImportKeepalived { file, toml, instance, config_id } => {
+            import(&file, &import::Options { toml, instance, config_id })
+        }
         #[cfg(feature = "lab")]
         Command::Demo => match outrider::demo::run() {
             Ok(()) => ExitCode::SUCCESS,
@@ -127,6 +148,20 @@ fn order(loaded: &Loaded, order: Order) -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Err(error) => failed(&error),
+    }
+}
+
+fn import(file: &Path, options: &import::Options) -> ExitCode {
+    let imported = match import::file(file, options) {
+        Ok(imported) => imported,
+        Err(error) => return failed(&error),
+    };
+    for fault in &imported.faults {
+        let _ = writeln!(std::io::stderr(), "{fault}");
+    }
+    match std::io::stdout().write_all(imported.text.as_bytes()) {
+        Ok(()) if imported.faults.is_empty() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -3,6 +3,8 @@
 
 #[path = "net/address.rs"]
 mod address;
+#[path = "net/address6.rs"]
+mod address6;
 #[path = "net/alarm.rs"]
 mod alarm;
 #[path = "net/changes.rs"]
@@ -13,3 +15,7 @@ mod host;
 mod interface;
 #[path = "net/lock.rs"]
 mod lock;
+#[path = "net/several.rs"]
+mod several;
+#[path = "net/surroundings.rs"]
+mod surroundings;

@@ -38,7 +38,7 @@ fn names(what: &str) -> Wrong {
 }
 
 /// The text that is read as these arguments.
-pub(super) fn join(argv: &[String]) -> String {
+pub(crate) fn join(argv: &[String]) -> String {
     let words: Vec<String> = argv.iter().map(|argument| quoted(argument)).collect();
     words.join(" ")
 }

@@ -154,7 +154,9 @@ impl Monitor {
     /// When the kernel refuses, the socket is broken, or the addresses change faster than they can be read.
     pub async fn addresses(&self) -> anyhow::Result<Vec<Entry>> {
         for _ in 0..TRIES {
-            if let Some(entries) = self.read_addresses().await.context("cannot read the addresses of this host")? {
+            if let Some(entries) =
+                self.read_addresses().await.context("cannot read the addresses of this host")?
+            {
                 return Ok(entries);
             }
         }

@@ -66,7 +66,8 @@ impl Sender {
         socket
             .bind_device(Some(interface.as_bytes()))
             .with_context(|| format!("cannot bind a raw socket to interface {interface}"))?;
-        let index = if_nametoindex(interface).with_context(|| format!("there is no interface {interface}"))?;
+        let index =
+            if_nametoindex(interface).with_context(|| format!("there is no interface {interface}"))?;
         socket.bind(&SocketAddr::new(source, 0).into()).with_context(|| match family {
             Family::V4 => format!("cannot send from {source}: it is not an address of this host"),
             Family::V6 => format!("cannot send from {source}: it is not an address of this host, or not yet"),

@@ -5,11 +5,10 @@ use super::arp::Mac;
 use pnet_packet::Packet;
 use pnet_packet::ethernet::{EtherTypes, Ethernet, EthernetPacket, MutableEthernetPacket};
 use pnet_packet::icmpv6::ndp::{
-    Icmpv6Codes, MutableNeighborAdvertPacket, MutableNeighborSolicitPacket, NdpOption, NdpOptionType,
-    NdpOptionTypes, NeighborAdvert, NeighborAdvertFlags, NeighborAdvertPacket, NeighborSolicit,
-    NeighborSolicitPacket,
+    Icmpv6Codes, MutableNeighborAdvertPacket, NdpOptionType, NdpOptionTypes, NeighborAdvert,
+    NeighborAdvertFlags, NeighborAdvertPacket,
 };
-use pnet_packet::icmpv6::{Icmpv6Packet, Icmpv6Types, checksum};
+use pnet_packet::icmpv6::{Icmpv6Packet, Icmpv6Type, Icmpv6Types, MutableIcmpv6Packet, checksum};
 use pnet_packet::ip::IpNextHeaderProtocols;
 use pnet_packet::ipv6::{Ipv6, Ipv6Packet, MutableIpv6Packet};
 use std::net::Ipv6Addr;
@@ -33,73 +32,60 @@ pub struct Claim {
 /// The frame that tells everybody on the link that `address` is at `mac` now: an unsolicited neighbour
 /// advertisement that overrides what they know. It comes from the address itself, and not as a router's.
 pub fn announce(mac: Mac, address: Ipv6Addr) -> Vec<u8> {
-    let advert = NeighborAdvert {
-        icmpv6_type: Icmpv6Types::NeighborAdvert,
-        icmpv6_code: Icmpv6Codes::NoCode,
-        checksum: 0,
-        flags: NeighborAdvertFlags::Override,
-        reserved: 0,
-        target_addr: address,
-        options: vec![option(NdpOptionTypes::TargetLLAddr, mac)],
-        payload: Vec::new(),
-    };
-    let mut message = vec![0; NeighborAdvertPacket::packet_size(&advert)];
-    if let Some(mut packet) = MutableNeighborAdvertPacket::new(&mut message) {
-        packet.populate(&advert);
-        if let Some(whole) = Icmpv6Packet::new(packet.packet()) {
-            let sum = checksum(&whole, &address, &ALL_NODES);
-            packet.set_checksum(sum);
-        }
-    }
+    let mut message = message(Icmpv6Types::NeighborAdvert, NeighborAdvertFlags::Override, address);
+    message.extend(option(NdpOptionTypes::TargetLLAddr, mac));
     frame(mac, address, ALL_NODES, message)
 }
 
 /// The frame that asks whether anybody has `address`, without claiming it or any other: duplicate address
 /// detection (RFC 4862, section 5.4.2).
 pub fn probe(mac: Mac, address: Ipv6Addr) -> Vec<u8> {
-    solicit(mac, Ipv6Addr::UNSPECIFIED, address, Vec::new())
+    let message = message(Icmpv6Types::NeighborSolicit, 0, address);
+    frame(mac, Ipv6Addr::UNSPECIFIED, solicited_node(address), message)
 }
 
 /// The frame by which `source` at `mac` asks who has `target`.
 pub fn request(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
-    solicit(mac, source, target, vec![option(NdpOptionTypes::SourceLLAddr, mac)])
-}
-
-fn solicit(mac: Mac, source: Ipv6Addr, target: Ipv6Addr, options: Vec<NdpOption>) -> Vec<u8> {
-    let solicit = NeighborSolicit {
-        icmpv6_type: Icmpv6Types::NeighborSolicit,
-        icmpv6_code: Icmpv6Codes::NoCode,
-        checksum: 0,
-        reserved: 0,
-        target_addr: target,
-        options,
-        payload: Vec::new(),
-    };
-    let group = solicited_node(target);
-    let mut message = vec![0; NeighborSolicitPacket::packet_size(&solicit)];
-    if let Some(mut packet) = MutableNeighborSolicitPacket::new(&mut message) {
-        packet.populate(&solicit);
-        if let Some(whole) = Icmpv6Packet::new(packet.packet()) {
-            let sum = checksum(&whole, &source, &group);
-            packet.set_checksum(sum);
-        }
-    }
-    frame(mac, source, group, message)
+    let mut message = message(Icmpv6Types::NeighborSolicit, 0, target);
+    message.extend(option(NdpOptionTypes::SourceLLAddr, mac));
+    frame(mac, source, solicited_node(target), message)
 }
 
 /// The group that whoever has `address` listens to (RFC 4291, section 2.7.1).
-pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::from([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
 }
 
-fn option(option_type: NdpOptionType, mac: Mac) -> NdpOption {
-    // The length counts words of eight bytes, type and length included.
-    NdpOption { option_type, length: 1, data: mac.to_vec() }
+/// A message without options and checksum. A solicitation looks like an advertisement without flags.
+fn message(kind: Icmpv6Type, flags: u8, target: Ipv6Addr) -> Vec<u8> {
+    let fixed = NeighborAdvert {
+        icmpv6_type: kind,
+        icmpv6_code: Icmpv6Codes::NoCode,
+        checksum: 0,
+        flags,
+        reserved: 0,
+        target_addr: target,
+        options: Vec::new(), // pnet's writer of options panics.
+        payload: Vec::new(),
+    };
+    let mut message = vec![0; FIXED];
+    if let Some(mut packet) = MutableNeighborAdvertPacket::new(&mut message) {
+        packet.populate(&fixed);
+    }
+    message
 }
 
-/// To a group, whose hardware address is made of its last four bytes (RFC 2464).
-fn frame(mac: Mac, source: Ipv6Addr, group: Ipv6Addr, message: Vec<u8>) -> Vec<u8> {
+fn option(NdpOptionType(kind): NdpOptionType, [a, b, c, d, e, f]: Mac) -> [u8; 8] {
+    // The length counts words of eight bytes, type and length included.
+    [kind, 1, a, b, c, d, e, f]
+}
+
+/// Puts a message, once it has its checksum, on its way to a group.
+fn frame(mac: Mac, source: Ipv6Addr, group: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
+    if let Some(mut packet) = MutableIcmpv6Packet::new(&mut message) {
+        packet.set_checksum(checksum(&packet.to_immutable(), &source, &group));
+    }
     let ipv6 = Ipv6 {
         version: 6,
         traffic_class: 0,
@@ -115,6 +101,7 @@ fn frame(mac: Mac, source: Ipv6Addr, group: Ipv6Addr, message: Vec<u8>) -> Vec<u
     if let Some(mut packet) = MutableIpv6Packet::new(&mut payload) {
         packet.populate(&ipv6);
     }
+    // RFC 2464, section 7.
     let [.., a, b, c, d] = group.octets();
     let destination = [0x33, 0x33, a, b, c, d].into();
     let ethernet = Ethernet { destination, source: mac.into(), ethertype: EtherTypes::Ipv6, payload };
@@ -146,19 +133,14 @@ pub fn decode_frame(frame: &[u8]) -> Option<Claim> {
     if !sound {
         return None;
     }
-    // pnet's own reader of options overflows on long ones.
-    let options = message.get(FIXED..)?;
+    // Both look alike. (pnet's own reader of options overflows on long ones.)
+    let fixed = NeighborAdvertPacket::new(message)?;
+    let (target, options) = (fixed.get_target_addr(), message.get(FIXED..)?);
+    let solicited = fixed.get_flags() & NeighborAdvertFlags::Solicited != 0;
     let (address, kind) = match icmpv6.get_icmpv6_type() {
-        Icmpv6Types::NeighborAdvert => {
-            let advert = NeighborAdvertPacket::new(message)?;
-            if destination.is_multicast() && advert.get_flags() & NeighborAdvertFlags::Solicited != 0 {
-                return None;
-            }
-            (advert.get_target_addr(), NdpOptionTypes::TargetLLAddr)
-        }
-        Icmpv6Types::NeighborSolicit if NeighborSolicitPacket::new(message)?.get_target_addr().is_multicast() => {
-            return None;
-        }
+        Icmpv6Types::NeighborAdvert if destination.is_multicast() && solicited => return None,
+        Icmpv6Types::NeighborAdvert => (target, NdpOptionTypes::TargetLLAddr),
+        Icmpv6Types::NeighborSolicit if target.is_multicast() => return None,
         Icmpv6Types::NeighborSolicit => (source, NdpOptionTypes::SourceLLAddr),
         _ => return None,
     };
@@ -180,3 +162,6 @@ fn link_layer(mut options: &[u8], kind: NdpOptionType) -> Option<Option<Mac>> {
     }
     options.is_empty().then_some(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Firewalls that let pass one direction only: on the host, and on the way.
 
-use crate::support::{Closed, OVERLAP, SILENCE, SOON, Site, close_port, count, nft, open_ports};
+use crate::support::{Closed, OVERLAP, SILENCE, SOON, Site, close_port, count, nft, open_ports, wait_until};
 use anyhow::{Result, ensure};
 use outrider::lab::VIP;
 use std::time::{Duration, Instant};
@@ -80,7 +80,9 @@ async fn a_holder_that_nobody_hears_is_replaced() -> Result<()> {
         site.lab.client().wait_for_answer_by(site.host(other).name(), SOON).await?;
         if unheard == 0 {
             site.agent(holder).wait_for_line("claims the address as well, with priority 238", SOON).await?;
-            ensure!(site.lab.watcher().holders(VIP.into())?.len() == 2);
+            // The kernel may have taken its time to add what was advertised already.
+            let both = async || Ok(site.lab.watcher().holders(VIP.into())?.len() == 2);
+            wait_until("both have the address", both).await?;
         } else {
             site.assert_states(holder, since, &["Active -> Backup"]).await?;
         }

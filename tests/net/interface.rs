@@ -1,4 +1,5 @@
-use super::host::{ip, on_host};
+use super::host::{eventually, ip, on_host};
+use outrider::net::Family;
 use outrider::net::interface::{Interface, NotChosen, choose, list, local_addresses, prefixes, source_for};
 use std::net::IpAddr;
 
@@ -84,6 +85,45 @@ fn the_table_of_choices() {
 }
 
 #[test]
+fn the_table_of_choices_for_ipv6() {
+    let eth0 = interface("eth0", &["10.10.10.11/24", "2001:db8::11/64", "fe80::11/64"]);
+    let eth1 = interface("eth1", &["192.168.1.11/24", "2001:db8:1::11/64", "fe80::12/64"]);
+    let host = [interface("lo", &["127.0.0.1/8", "::1/128"]), eth0.clone(), eth1];
+    let ok = |name: &str| Ok::<_, (&'static str, String)>(name.to_owned());
+
+    assert_eq!(chosen(&["2001:db8:1::2"], None, None, &host), ok("eth1"), "by subnet");
+    assert_eq!(chosen(&["10.10.10.2", "2001:db8::2"], None, None, &host), ok("eth0"), "by either");
+    assert_eq!(chosen(&["10.10.10.2", "2001:db8:9::2"], None, None, &host), ok("eth0"), "by the one");
+    assert_eq!(chosen(&["fe80::2", "2001:db8:1::2"], None, None, &host), ok("eth1"), "fe80 says nothing");
+    assert_eq!(chosen(&["fe80::2"], None, Some("fe80::12"), &host), ok("eth1"), "by source");
+    assert_eq!(chosen(&["fe80::2"], Some("eth0"), None, &host), ok("eth0"));
+
+    let (kind, text) = chosen(&["10.10.10.2", "2001:db8:1::2"], None, None, &host).unwrap_err();
+    assert_eq!(kind, "ambiguous");
+    assert!(text.contains("eth0, eth1"), "{text}");
+    let (kind, text) = chosen(&["fe80::2"], None, None, &host).unwrap_err();
+    assert_eq!(kind, "ambiguous", "a person must say which");
+    assert!(text.contains("fe80::2") && text.contains("OUTRIDER_INTERFACE"), "{text}");
+    assert_eq!(chosen(&["2001:db8:9::2"], None, None, &host).unwrap_err().0, "nowhere");
+    let twin = interface("eth2", &["fe80::11/64"]);
+    assert_eq!(chosen(&["fe80::2"], None, Some("fe80::11"), &[eth0, twin]).unwrap_err().0, "ambiguous");
+}
+
+#[test]
+fn the_address_that_multicast_adverts_come_from() {
+    let mut eth0 = interface(
+        "eth0",
+        &["10.10.10.2/32", "10.10.10.11/24", "2001:db8::11/64", "fe80::2/128", "fe80::11/64"],
+    );
+    let vips = ["10.10.10.2", "fe80::2"].map(address);
+    assert_eq!(eth0.own_address(Family::V4, &vips), Some(address("10.10.10.11")), "the first, no VIP");
+    assert_eq!(eth0.own_address(Family::V6, &vips), Some(address("fe80::11")));
+    eth0.tentative.push(address("fe80::11"));
+    assert_eq!(eth0.own_address(Family::V6, &vips), None, "nothing can be sent from it yet");
+    assert_eq!(interface("eth1", &["2001:db8::11/64"]).own_address(Family::V4, &vips), None);
+}
+
+#[test]
 fn the_table_of_prefixes() {
     let of = |vips: &[&str], interface: Option<Interface>| {
         let vips: Vec<_> = vips
@@ -108,6 +148,13 @@ fn the_table_of_prefixes() {
     );
     assert_eq!(of(&["10.10.10.2/24", "10.10.10.3/24"], None), [24, 32], "nor hangs one of ours on the other");
     assert_eq!(of(&["10.10.10.2/24", "10.10.11.3/24"], None), [24, 24]);
+
+    let eth0 = Some(interface("eth0", &["10.10.10.11/24", "2001:db8::11/64", "fe80::11/64"]));
+    assert_eq!(of(&["2001:db8::2/64"], eth0.clone()), [128], "beside the host's own");
+    assert_eq!(of(&["2001:db8::2", "fe80::2/64"], eth0.clone()), [128, 128]);
+    assert_eq!(of(&["2001:db8:1::2/64"], eth0.clone()), [64], "the host has no address there");
+    assert_eq!(of(&["10.10.10.2/24", "2001:db8::2/64", "192.0.2.2/28"], eth0), [32, 128, 28]);
+    assert_eq!(of(&["2001:db8::2/64", "2001:db8::3/64"], None), [64, 128]);
 }
 
 #[test]
@@ -121,6 +168,22 @@ fn what_the_kernel_lists() {
         assert_eq!(*eth1, interface("eth1", &[]), "an interface without an address is one, too");
         assert!(all.iter().find(|interface| interface.name == "lo").unwrap().loopback);
         assert_eq!(local_addresses().unwrap(), [address("10.10.10.11"), address("192.0.2.7")]);
+
+        ip("addr add fe80::11/64 dev eth1 nodad");
+        ip("addr add 2001:db8::11/64 dev eth1 nodad");
+        ip("addr add 2001:db8::12/128 dev eth1"); // Duplicate address detection takes a second.
+        let all = list().unwrap();
+        let eth1 = all.iter().find(|interface| interface.name == "eth1").unwrap();
+        assert_eq!(eth1.tentative, [address("2001:db8::12")]);
+        let mut nets = eth1.addresses.clone();
+        nets.sort();
+        assert_eq!(nets, interface("", &["2001:db8::11/64", "2001:db8::12/128", "fe80::11/64"]).addresses);
+        let local = local_addresses().unwrap();
+        assert!(
+            local.contains(&address("fe80::11")) && !local.contains(&address("2001:db8::12")),
+            "{local:?}"
+        );
+        eventually("it can be used", || local_addresses().unwrap().contains(&address("2001:db8::12")));
     });
 }
 
@@ -136,5 +199,27 @@ fn the_source_with_a_list_of_peers() {
         ip("route add 203.0.113.0/24 via 192.0.2.1");
         assert_eq!(source_for(&[far], &local, None).unwrap(), address("192.0.2.7"));
         assert!(source_for(&[], &local, None).is_err());
+    });
+}
+
+#[test]
+fn the_source_with_a_list_of_ipv6_peers() {
+    on_host(|| {
+        let [peer, near, own] = ["2001:db8::12", "fe80::12", "2001:db8::11"].map(address);
+        assert!(source_for(&[peer], &[], None).is_err(), "no route yet");
+        ip("addr add 2001:db8::11/64 dev eth0 nodad");
+        ip("addr add fe80::11/64 dev eth0 nodad");
+        ip("addr add fe80::21/64 dev eth1 nodad");
+        let local = local_addresses().unwrap();
+        assert_eq!(source_for(&[peer, own], &local, None).unwrap(), own, "the local one in it");
+        assert_eq!(source_for(&[peer], &local, None).unwrap(), own, "else the routed one");
+        assert_eq!(source_for(&[near], &local, Some("eth0")).unwrap(), address("fe80::11"));
+        assert_eq!(source_for(&[near], &local, Some("eth1")).unwrap(), address("fe80::21"));
+        assert!(source_for(&[near], &local, None).is_err(), "behind which interface?");
+        assert_eq!(
+            source_for(&[peer], &local, Some("eth1")).unwrap(),
+            own,
+            "a global one needs no interface"
+        );
     });
 }

@@ -8,7 +8,7 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::SocketAddr;
@@ -139,15 +139,20 @@ fn message(entry: &Entry, change: Change) -> NetlinkMessage<RouteNetlinkMessage>
     message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
     let (message, flags) = match change {
         Change::Put { replace, lease } => {
-            if address.is_ipv6() {
-                message.header.flags = AddressHeaderFlags::Nodad;
-            }
             // Without it, a replaced address would become permanent.
             let mut lifetime = CacheInfo::default();
             lifetime.ifa_valid = lease.unwrap_or(u32::MAX);
-            // An IPv4 /32 is not chosen as a source by itself, an IPv6 /128 is, unless it is deprecated.
-            let deprecated = address.is_ipv6() && prefix == 128;
-            lifetime.ifa_preferred = if deprecated { 0 } else { lifetime.ifa_valid };
+            lifetime.ifa_preferred = lifetime.ifa_valid;
+            if address.is_ipv6() {
+                let mut flags = AddressFlags::Nodad;
+                if prefix == 128 {
+                    // An IPv4 /32 is not chosen as a source by itself, an IPv6 /128 is, unless it is deprecated.
+                    lifetime.ifa_preferred = 0;
+                    // The route to an address with a lifetime would stay for the rest of it.
+                    flags |= AddressFlags::Noprefixroute;
+                }
+                message.attributes.push(AddressAttribute::Flags(flags));
+            }
             message.attributes.push(AddressAttribute::CacheInfo(lifetime));
             message.attributes.push(AddressAttribute::Protocol(AddressProtocol::from(MARK)));
             let flags = NLM_F_CREATE | if replace { NLM_F_REPLACE } else { NLM_F_EXCL };

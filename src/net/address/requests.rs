@@ -23,7 +23,11 @@ pub(super) enum Refusal {
 }
 
 impl Router {
-    pub(super) async fn carry_out(&mut self, kernel: &mut Kernel, request: Request) -> Result<Event, Refusal> {
+    pub(super) async fn carry_out(
+        &mut self,
+        kernel: &mut Kernel,
+        request: Request,
+    ) -> Result<Event, Refusal> {
         match request {
             Request::Add { not_after } => self.add(kernel, not_after).await,
             Request::Renew { not_after } => self.renew(kernel, not_after).await,
@@ -75,8 +79,10 @@ impl Router {
         // Leftovers on other interfaces, and what is to be adopted: removed once ours are there, so that none is
         // missed meanwhile. Only where the kernel has no room for both (IPv6), they go before.
         let places = self.places(index);
-        let (before, after): (Vec<Entry>, Vec<Entry>) =
-            self.elsewhere().into_iter().partition(|there| places.iter().any(|place| place.same_place(there)));
+        let (before, after): (Vec<Entry>, Vec<Entry>) = self
+            .elsewhere()
+            .into_iter()
+            .partition(|there| places.iter().any(|place| place.same_place(there)));
         check_dependants(kernel, &after).await?;
 
         let (renewed, new): (Vec<Entry>, Vec<Entry>) = places.iter().partition(|place| self.is_there(place));
@@ -91,7 +97,8 @@ impl Router {
 
         let answers = answers.get(before.len()..).unwrap_or_default();
         if let Some(errno) = answers.iter().find_map(|answer| answer.err()) {
-            let added = new.iter().zip(answers.iter().skip(renewed.len())).filter(|(_, answer)| answer.is_ok());
+            let added =
+                new.iter().zip(answers.iter().skip(renewed.len())).filter(|(_, answer)| answer.is_ok());
             let added: Vec<Entry> = added.map(|(entry, _)| *entry).collect();
             if let Err(error) = self.delete(kernel, &added).await {
                 warn!("cannot undo what was added: {error}");
@@ -226,7 +233,9 @@ fn describe(errno: Errno, interface: &str) -> String {
                          network_mode: host"
             .to_owned(),
         // Of the two families only IPv6 says so.
-        Errno::EACCES => format!("IPv6 is off on {interface}: see sysctl net.ipv6.conf.{interface}.disable_ipv6"),
+        Errno::EACCES => {
+            format!("IPv6 is off on {interface}: see sysctl net.ipv6.conf.{interface}.disable_ipv6")
+        }
         Errno::EOPNOTSUPP => "this kernel has no IPv6".to_owned(),
         Errno::ENODEV => format!("the interface {interface} is gone"),
         errno => format!("the kernel refuses: {}", errno.desc()),

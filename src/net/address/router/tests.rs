@@ -84,7 +84,11 @@ fn only_the_loss_of_what_is_held_is_told() {
         assert_eq!(router.see(link, &[]), [Event::Gone { address: VIP }]);
         assert_eq!(router.see(link, &[]), [], "once");
         router.learn(ours[0]);
-        assert_eq!(router.see(Link::ABSENT, &[]), [Event::Gone { address: VIP }], "and its interface with it");
+        assert_eq!(
+            router.see(Link::ABSENT, &[]),
+            [Event::Gone { address: VIP }],
+            "and its interface with it"
+        );
     }
 }
 
