@@ -160,18 +160,16 @@ fn backup(vrid: u8) -> (Agent, Time) {
 /// An Active that has announced its address, at a moment when its next advert is due.
 fn active(vrid: u8) -> (Agent, Time) {
     let (mut agent, began) = backup(vrid);
-    let mut now = began;
     loop {
-        now = agent.next_deadline();
-        if now > began + 5000 * MS && agent.state() == State::Active {
-            let mut next = agent.clone();
-            next.handle_timeout(now);
-            let is_advert = |command| matches!(command, Some(Command::Advertise { .. }));
-            if (0..4).any(|_| is_advert(next.next_command(now))) {
-                return (agent, now);
-            }
-        }
+        let now = agent.next_deadline();
         assert!(now < began + 20_000 * MS, "there is no advert");
+        let mut next = agent.clone();
+        next.handle_timeout(now);
+        let mut commands = std::iter::from_fn(|| next.next_command(now));
+        let is_due = commands.any(|command| matches!(command, Command::Advertise { .. }));
+        if is_due && now > began + 5000 * MS {
+            return (agent, now);
+        }
         // The gateway answers.
         agent.handle_arp(now, ip(1), [2, 0, 0, 0, 0, 1]);
         agent.handle_timeout(now);

@@ -13,6 +13,8 @@ use outrider::core::members::Standing;
 use outrider::core::{Agent, Force, Kernel, Outcome, Settings, Time};
 use scene::{CHECKS, Scene};
 use std::collections::VecDeque;
+use std::fmt::Arguments;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -28,7 +30,15 @@ pub fn run(data: &[u8]) {
             break;
         }
     }
-    play.rest(40);
+    play.rest(20);
+}
+
+/// With OUTRIDER_FUZZ_TRACE set, what happens is told.
+fn trace(now: Time, what: Arguments) {
+    static WANTED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("OUTRIDER_FUZZ_TRACE").is_some());
+    if *WANTED {
+        eprintln!("{now:?}: {what}");
+    }
 }
 
 /// One agent, its kernel, and the time.
@@ -39,6 +49,8 @@ struct Play {
     now: Time,
     /// What the kernel has been asked and has not answered: when, and until when it may do it.
     requests: VecDeque<(Request, Time, Option<Time>)>,
+    /// Whether it does so at once.
+    prompt: bool,
     /// Whether adverts cannot be sent.
     mute: bool,
 }
@@ -56,11 +68,12 @@ impl Play {
         let now = 1_000_000 * MS;
         let agent = Agent::new(scene.settings.clone(), now);
         let judge = Judge::new(&scene.settings, now);
-        let mut play = Play { scene, agent, judge, now, requests: VecDeque::new(), mute: false };
+        let mut play =
+            Play { scene, agent, judge, now, requests: VecDeque::new(), prompt: true, mute: false };
         if input.ratio(7, 8)? {
             // Most begin as a fit Backup.
             let members = play.scene.members(&mut Unstructured::new(&[]))?;
-            play.tell(|agent, now| agent.handle_members(now, &members, None));
+            play.tell(format_args!("{members:?}"), |agent, now| agent.handle_members(now, &members, None));
             play.judge.member = matches!(members.me, Standing::Member(_));
             play.checks(&CHECKS[..1]);
             play.link(true);
@@ -77,11 +90,14 @@ impl Play {
         self.happen(kind & 0x1f, input)?;
         // Else more comes before the agent looks at the time: adverts do.
         if kind & 0x20 == 0 {
-            self.tell(Agent::handle_timeout);
+            self.tell(format_args!("timeout"), Agent::handle_timeout);
             let slow = kind & 0xc0 == 0xc0;
             let lag =
                 if slow { *input.choose(&[MS, 20 * MS, 700 * MS, 20_000 * MS])? } else { Duration::ZERO };
             self.carry_out(lag);
+            if self.prompt {
+                self.settle();
+            }
             self.be_at_rest();
         }
         Ok(())
@@ -107,7 +123,7 @@ impl Play {
             0..=3 => {
                 let (heard, plain) = self.scene.advert(input, self.now)?;
                 self.judge.hear(&heard, plain, self.agent.state(), self.now);
-                self.tell(|agent, now| agent.handle_advert(now, &heard));
+                self.tell(format_args!("{heard:?}"), |agent, now| agent.handle_advert(now, &heard));
             }
             4 | 5 => self.kernel_answers(input.arbitrary::<u8>()?.into()),
             6 => self.rest(input.int_in_range(1..=40)?),
@@ -122,14 +138,11 @@ impl Play {
                 let age = Duration::from_millis(input.arbitrary::<u16>()?.into());
                 let read_at = if age.is_zero() { None } else { Some(self.now.saturating_sub(age)) };
                 self.judge.member = matches!(members.me, Standing::Member(_));
-                self.tell(|agent, now| agent.handle_members(now, &members, read_at));
+                let what = format_args!("{members:?} read at {read_at:?}");
+                self.tell(what, |agent, now| agent.handle_members(now, &members, read_at));
             }
             9 => match input.int_in_range(0..=CHECKS.len() + 1)? {
-                0 => {
-                    self.judge.checks.clear();
-                    self.judge.nothing_to_check = true;
-                    self.tell(|agent, now| agent.handle_checks(now, Err("no load balancer".to_owned())));
-                }
+                0 => self.nothing_to_check(),
                 count => self.checks(&CHECKS[..count - 1]),
             },
             10 => {
@@ -138,7 +151,9 @@ impl Play {
             }
             11 => {
                 let gateway = if input.arbitrary()? { Some(self.scene.station(input)?) } else { None };
-                self.tell(|agent, now| agent.handle_gateway(now, gateway));
+                self.tell(format_args!("gateway {gateway:?}"), |agent, now| {
+                    agent.handle_gateway(now, gateway)
+                });
             }
             12 => {
                 let address = match input.arbitrary()? {
@@ -146,32 +161,37 @@ impl Play {
                     false => self.scene.station(input)?,
                 };
                 let mac = [2, 0, 0, 0, 0, input.arbitrary()?];
-                self.tell(|agent, now| agent.handle_arp(now, address, mac));
+                self.tell(format_args!("{address} by ARP"), |agent, now| agent.handle_arp(now, address, mac));
             }
             13 => self.mute = input.arbitrary()?,
             14 => {
                 let drain = *input.choose(&[None, Some(Force::No), Some(Force::Yes)])?;
                 self.judge.drained = drain.is_some();
                 self.judge.drains += u32::from(drain.is_some());
-                self.tell(|agent, now| agent.handle_drain(now, drain));
+                self.tell(format_args!("drain {drain:?}"), |agent, now| agent.handle_drain(now, drain));
             }
             15 => {
                 self.judge.stopping = true;
-                self.tell(Agent::handle_shutdown);
+                self.tell(format_args!("shutdown"), Agent::handle_shutdown);
             }
             16 => {
                 let from = self.scene.station(input)?;
                 if input.arbitrary()? {
-                    self.tell(|agent, now| agent.handle_rejected(now, from, "the checksum is wrong"));
+                    let why = "the checksum is wrong";
+                    self.tell(format_args!("{from}: {why}"), |agent, now| {
+                        agent.handle_rejected(now, from, why)
+                    });
                 } else {
                     self.agent.handle_carp(from);
                 }
             }
             17 => {
                 let at = self.now.saturating_sub(Duration::from_millis(input.arbitrary::<u16>()?.into()));
-                self.tell(|agent, now| agent.handle_confirmed(now, at));
+                self.tell(format_args!("confirmed as of {at:?}"), |agent, now| {
+                    agent.handle_confirmed(now, at)
+                });
             }
-            18 => self.tell(Agent::handle_unreachable),
+            18 => self.tell(format_args!("unreachable"), Agent::handle_unreachable),
             19 => {
                 let why = "somebody else's".to_owned();
                 let answers = [
@@ -185,7 +205,8 @@ impl Play {
                 ];
                 self.kernel(input.choose(&answers)?);
             }
-            20 => {
+            20 => self.prompt = input.arbitrary()?,
+            21 => {
                 let _ = self.agent.checksum_for(self.scene.station(input)?);
             }
             // Only the time goes by.
@@ -201,14 +222,23 @@ impl Play {
         for name in &names {
             self.judge.checks.entry(name.clone()).or_insert(false);
         }
-        self.tell(|agent, now| agent.handle_checks(now, Ok(&names)));
+        self.tell(format_args!("checks {names:?}"), |agent, now| agent.handle_checks(now, Ok(&names)));
+    }
+
+    fn nothing_to_check(&mut self) {
+        self.judge.checks.clear();
+        self.judge.nothing_to_check = true;
+        let why = "no load balancer".to_owned();
+        self.tell(format_args!("{why}"), |agent, now| agent.handle_checks(now, Err(why.clone())));
     }
 
     fn health(&mut self, check: &str, outcome: &Outcome) {
         if let Some(dead) = self.judge.checks.get_mut(check) {
             *dead = matches!(outcome, Outcome::Dead(_)) || *dead && *outcome != Outcome::Pass;
         }
-        self.tell(|agent, now| agent.handle_health(now, check, outcome));
+        self.tell(format_args!("{check}: {outcome:?}"), |agent, now| {
+            agent.handle_health(now, check, outcome)
+        });
     }
 
     fn link(&mut self, up: bool) {
@@ -216,7 +246,7 @@ impl Play {
         // After a link that was down, silence is measured anew.
         self.judge.followed = None;
         let link = if up { Ok(()) } else { Err("the link is down".to_owned()) };
-        self.tell(|agent, now| agent.handle_link(now, link));
+        self.tell(format_args!("link {link:?}"), |agent, now| agent.handle_link(now, link.clone()));
     }
 
     /// The oldest request is done, so long after it was made, or it is too late for that.
@@ -234,18 +264,22 @@ impl Play {
 
     fn kernel(&mut self, answer: &Kernel) {
         self.judge.answer(answer, self.now);
-        self.tell(|agent, now| agent.handle_kernel(now, answer));
+        self.tell(format_args!("{answer:?}"), |agent, now| agent.handle_kernel(now, answer));
     }
 
     /// Tells the agent something, and judges what it makes of it.
-    fn tell(&mut self, input: impl FnOnce(&mut Agent, Time)) {
+    fn tell(&mut self, what: Arguments, input: impl FnOnce(&mut Agent, Time)) {
         let before = self.agent.state();
+        trace(self.now, what);
         input(&mut self.agent, self.now);
         self.judge.turn(before, self.agent.state(), self.agent.priority(), self.now);
     }
 
     /// Carries out all commands, with a `lag` before each.
     fn carry_out(&mut self, lag: Duration) {
+        if self.judge.exited {
+            return;
+        }
         for count in 0.. {
             assert!(count < 20_000, "the commands have no end");
             self.now += lag;
@@ -253,6 +287,7 @@ impl Play {
             let command = self.agent.next_command(self.now);
             self.judge.turn_of_commands(before, self.agent.state(), self.now);
             let Some(command) = command else { break };
+            trace(self.now, format_args!("    {command:?}"));
             self.judge.command(&command, self.now);
             if self.judge.exited {
                 return;
@@ -274,9 +309,15 @@ impl Play {
     }
 
     fn wake(&mut self) {
-        if !self.judge.exited {
-            self.tell(Agent::handle_timeout);
-            self.carry_out(Duration::ZERO);
+        self.tell(format_args!("timeout"), Agent::handle_timeout);
+        self.carry_out(Duration::ZERO);
+    }
+
+    /// The kernel answers whatever it was asked.
+    fn settle(&mut self) {
+        while !self.requests.is_empty() {
+            self.kernel_answers(0);
+            self.wake();
         }
     }
 
@@ -287,6 +328,8 @@ impl Play {
                 self.wake();
             }
         }
+        // The time may have gone on since it was looked at.
+        self.wake();
         if self.judge.exited {
             return;
         }
@@ -294,7 +337,7 @@ impl Play {
         assert!(deadline > self.now, "wants to be woken again and again: {:?}", self.agent);
         assert!(deadline <= self.now + self.scene.longest_wait(), "sleeps for ever: {:?}", self.agent);
         let state = self.agent.state();
-        self.tell(Agent::handle_timeout);
+        self.tell(format_args!("timeout"), Agent::handle_timeout);
         let before = self.judge.deeds;
         self.carry_out(Duration::ZERO);
         assert_eq!(self.judge.deeds, before, "a spurious call does something: {:?}", self.agent);
@@ -308,10 +351,7 @@ impl Play {
         let mut fruitless = 0;
         self.judge.adverts = 0;
         for _ in 0..wake_ups {
-            while !self.requests.is_empty() {
-                self.kernel_answers(0);
-                self.wake();
-            }
+            self.settle();
             if self.judge.exited {
                 return;
             }

@@ -85,8 +85,9 @@ impl Judge {
         if advert.priority == 0 && self.followed.is_some_and(|(from, _)| from == heard.from) {
             self.followed = None;
         }
-        if advert.priority > 0 && believed && state != State::Active {
-            self.followed = Some((heard.from, now + advert.interval * 3));
+        if advert.priority > 0 && state != State::Active {
+            // One that may be believed may make another one forgotten.
+            self.followed = believed.then(|| (heard.from, now + advert.interval * 3));
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn any(input: &mut Unstructured) -> Result<Scene> {
-        let ipv6 = input.ratio(1, 8)?;
+        let ipv6 = !input.ratio(7, 8)?;
         let version = if ipv6 || input.ratio(3, 4)? { Version::V3 } else { Version::V2 };
         let interval = match version {
             Version::V3 => Duration::from_millis(10 * *input.choose(&[20, 1, 100, 10, 4095])?),
@@ -60,16 +60,16 @@ impl Scene {
                 addresses: Vec::new(),
                 interval,
                 priority: *input.choose(&[None, Some(100), Some(1), Some(254)])?,
-                preempt: input.ratio(1, 4)?,
+                preempt: !input.ratio(3, 4)?,
                 preempt_delay: millis(input, &[0, 1000, 300_000])?,
-                lease: if input.ratio(1, 8)? { None } else { Some(lease) },
+                lease: if input.ratio(7, 8)? { Some(lease) } else { None },
                 handover_limit: millis(input, &[5000, 0, 1, 600_000])?,
                 announcements,
                 min_ttl: *input.choose(&[255, 64])?,
-                group: if input.ratio(1, 4)? { Some(group) } else { None },
+                group: if input.ratio(3, 4)? { None } else { Some(group) },
                 checksum: if ipv6 { Checksum::PseudoHeader } else { checksum(input)? },
                 auth,
-                earlier: if input.ratio(1, 4)? { vec![7, 9] } else { Vec::new() },
+                earlier: if input.ratio(3, 4)? { Vec::new() } else { vec![7, 9] },
                 rise: input.int_in_range(1..=3)?,
                 fall: input.int_in_range(1..=3)?,
                 guards: Guards::Off,
@@ -203,7 +203,7 @@ fn odd_proof(input: &mut Unstructured, wall: Duration) -> Result<Proof> {
         false => Stamp::next(wall + ahead - behind, None),
     };
     let verdict = *input.choose(&[Verdict::Valid, Verdict::Wrong, Verdict::UnknownKey])?;
-    let wall = if input.ratio(1, 8)? { Duration::from_secs(input.arbitrary()?) } else { wall };
+    let wall = if input.ratio(7, 8)? { wall } else { Duration::from_secs(input.arbitrary()?) };
     let signature = Signature { key: 1, stamp, verdict, wall };
     Ok(Proof {
         kind: input.int_in_range(0..=3)?,
