@@ -1,7 +1,7 @@
 //! Settings: validated, typed, each with the origin of its value.
 //!
-//! Where texts come from, the environment or a TOML file, and which router they are for (`sources`); one scope's
-//! texts, the topmost layer's first (`reader`); texts to values (`values`, `auth`); what one router needs and
+//! Where values come from, the environment or a TOML file, and which router they are for (`sources`); the layers of
+//! one scope, merged (`layers`); its texts (`reader`); texts to values (`values`, `auth`); what one router needs and
 //! what must hold between all (`load`). No fault ends the reading: all are told at once.
 //!
 //! Who has settings from elsewhere and wants to know whether they hold, as an importer does, gives them to
@@ -12,6 +12,7 @@ pub(crate) mod argv;
 mod auth;
 mod check;
 mod describe;
+mod layers;
 mod load;
 mod reader;
 mod router;

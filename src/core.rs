@@ -489,7 +489,9 @@ impl Agent {
     }
 
     fn tell_peers(&mut self) {
-        self.commands.push_back(Command::Peers(self.peers.stations()));
+        let stations = self.peers.stations();
+        self.guard.set_routers(self.turn, [&stations[..], &self.settings.addresses].concat());
+        self.commands.push_back(Command::Peers(stations));
         self.router.set_targets(self.peers.targets());
     }
 

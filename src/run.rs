@@ -4,6 +4,7 @@
 //! block; and the metadata's and the checks'. (The log has a fourth.)
 
 mod checks;
+mod interpret;
 mod lines;
 pub mod logging;
 pub mod outside;
@@ -25,10 +26,11 @@ use crate::net::vrrp::Received;
 use crate::status::socket::{Order, Request};
 use crate::wire::advert::{Fault, decode};
 use anyhow::{Context, Result, bail};
+use interpret::membership;
 use lines::{Lines, News};
 use outside::Outside;
 use pending::{Found, Pending};
-use router::{VirtualRouter, membership};
+use router::VirtualRouter;
 use std::fmt;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};

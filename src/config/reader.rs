@@ -1,30 +1,14 @@
 //! The texts of one scope, the process or one virtual router: each from its topmost layer, every fault noted.
 
 use super::Origin;
+use super::layers::{broken, find, place};
 use super::sources::NAME;
 use super::values::{Wrong, redact};
 use super::variables::{self, Eyes, Fallback, Items, Variable};
+use figment::Figment;
+use figment::value::{Num, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use toml::Value;
-
-/// One source of values, keyed by their names in the file.
-pub(super) struct Layer {
-    /// The file; none: the environment.
-    pub file: Option<PathBuf>,
-    pub entries: BTreeMap<String, Entry>,
-}
-
-/// A value, and whom it was written for.
-#[derive(Clone)]
-pub(super) enum Entry {
-    /// Everybody who reads it.
-    Shared(Value),
-    /// This virtual router alone.
-    Own(Value),
-    /// Its fault was told.
-    Broken,
-}
 
 /// What was read, by the name of its variable.
 pub(super) type Shown = BTreeMap<&'static str, Setting>;
@@ -39,7 +23,7 @@ pub(super) struct Setting {
 }
 
 /// A message about something that was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Note {
     /// The file it stands in; none: the environment, or nowhere.
     pub file: Option<PathBuf>,
@@ -49,18 +33,10 @@ pub(super) struct Note {
     pub text: String,
 }
 
-/// Where a variable that was read is set, as people would look for it.
-#[derive(Clone)]
-struct Place {
-    file: Option<PathBuf>,
-    own: bool,
-    name: String,
-}
-
 /// Reads the settings of one scope.
+#[derive(Default)]
 pub(super) struct Reader {
-    /// The topmost first.
-    layers: Vec<Layer>,
+    layers: Figment,
     /// The file whose `[[router]]` table is read.
     table: Option<PathBuf>,
     /// Whether a layer could not be read, so that what seems missing may stand there.
@@ -68,20 +44,13 @@ pub(super) struct Reader {
     pub faults: Vec<Note>,
     pub warnings: Vec<Note>,
     pub shown: Shown,
-    places: BTreeMap<&'static str, Place>,
+    /// Where the variables that were read are set: notes of their names alone, as people would look for them.
+    places: BTreeMap<&'static str, Note>,
 }
 
 impl Reader {
-    pub fn new(layers: Vec<Layer>, table: Option<PathBuf>, incomplete: bool) -> Self {
-        Self {
-            layers,
-            table,
-            incomplete,
-            faults: Vec::new(),
-            warnings: Vec::new(),
-            shown: Shown::new(),
-            places: BTreeMap::new(),
-        }
+    pub fn new(layers: Figment, table: Option<PathBuf>, incomplete: bool) -> Self {
+        Self { layers, table, incomplete, ..Self::default() }
     }
 
     /// Whether a `[[router]]` table is read.
@@ -105,15 +74,14 @@ impl Reader {
     fn note(&mut self, name: &'static str, what: &str, remedy: Option<String>) {
         let example = variables::find(name).map(|variable| variable.example).unwrap_or_default();
         let remedy = remedy.unwrap_or_else(|| format!("write for example {example}"));
-        let place = self.places.get(name).cloned();
-        let Place { file, own, name } =
-            place.unwrap_or_else(|| Place { file: None, own: false, name: name.to_owned() });
-        self.faults.push(Note { file, own, text: format!("{name}{what}; {remedy}") });
+        let nowhere = || Note { text: name.to_owned(), ..Note::default() };
+        let place = self.places.get(name).cloned().unwrap_or_else(nowhere);
+        self.faults.push(Note { text: format!("{}{what}; {remedy}", place.text), ..place });
     }
 
     /// Notes something odd but harmless.
     pub fn warn(&mut self, text: impl Into<String>) {
-        self.warnings.push(Note { file: None, own: false, text: text.into() });
+        self.warnings.push(Note { text: text.into(), ..Note::default() });
     }
 
     /// Whether a variable is set anywhere, be it wrongly. Asked after it was read.
@@ -136,11 +104,8 @@ impl Reader {
     /// The name of the virtual router, if it has one.
     pub fn name(&mut self) -> Option<String> {
         self.table.as_ref()?;
-        let entry = self.layers.iter().find_map(|layer| layer.entries.get(NAME))?;
-        let text = match entry {
-            Entry::Own(Value::String(text)) => text.trim(),
-            _ => "",
-        };
+        let value = self.layers.find_value(NAME).ok()?;
+        let text = value.as_str().unwrap_or_default().trim();
         if !text.is_empty() && text.chars().count() <= 64 && !text.contains(char::is_control) {
             return Some(text.to_owned());
         }
@@ -156,33 +121,25 @@ impl Reader {
     /// The text of a variable: the topmost layer's, else the table's. `None`: it has none, or a fault was noted.
     pub fn text(&mut self, name: &'static str) -> Option<String> {
         let variable = variables::find(name)?;
-        let (key, file_key) = (variable.key(), format!("{}_file", variable.key()));
-        let found = self.layers.iter().find_map(|layer| {
-            let (plain, named) = (layer.entries.get(&key), layer.entries.get(&file_key));
-            plain.or(named)?;
-            Some((layer.file.clone(), plain.cloned(), named.cloned()))
-        });
-        let Some((file, plain, named)) = found else { return self.fallback(variable) };
+        let (key, file_key) = (variable.key(), variable.file_key());
+        let [plain, named] = [&key, &file_key].map(|key| find(&self.layers, key));
+        let (beside, by_file) = (plain.is_some() && named.is_some(), named.is_some());
+        let Some(value) = named.or(plain) else { return self.fallback(variable) };
+        let (file, own) = place(&self.layers, &value);
         let (plain_name, file_name) = match &file {
             Some(_) => (key, file_key),
             None => (name.to_owned(), format!("{name}_FILE")),
         };
-        let (beside, by_file) = (plain.is_some() && named.is_some(), named.is_some());
-        let entry = named.or(plain)?;
         self.settle(name, "", file.clone().map_or(Origin::Environment, Origin::File));
-        let place_name = if by_file { file_name } else { plain_name.clone() };
-        let place = Place { file, own: matches!(entry, Entry::Own(_)), name: place_name };
-        self.places.insert(name, place);
+        let text = if by_file { file_name } else { plain_name.clone() };
+        self.places.insert(name, Note { file, own, text });
         if beside {
             let two = Wrong::from(format!("stands beside {plain_name}"));
             self.complain(name, two.remedy("leave out one of the two"));
             return None;
         }
-        let value = match entry {
-            Entry::Own(value) | Entry::Shared(value) => value,
-            Entry::Broken => return None,
-        };
         let text = match by_file {
+            _ if value == broken() => return None,
             true => self.secret(variable, &value)?,
             false => as_text(&value, variable).map_err(|wrong| self.complain(name, wrong)).ok()?,
         };
@@ -322,17 +279,16 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The value as it would stand in the environment.
 fn as_text(value: &Value, variable: &Variable) -> Result<String, Wrong> {
-    let neither = || Err(Wrong::from("is neither a string nor a number nor true or false"));
     match value {
-        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::String(_, text) => Ok(text.trim().to_owned()),
         // A number would be written in another way than it was, and its digits may be a secret's.
-        _ if variable.eyes == Eyes::None && !value.is_array() => {
+        _ if variable.eyes == Eyes::None && value.as_array().is_none() => {
             Err(Wrong::from("is not a string").remedy("write it in quotes"))
         }
-        Value::Boolean(truth) => Ok(truth.to_string()),
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::Float(number) => Ok(number.to_string()),
-        Value::Array(items) => {
+        Value::Bool(_, truth) => Ok(truth.to_string()),
+        Value::Num(_, Num::I64(number)) => Ok(number.to_string()),
+        Value::Num(_, Num::F64(number)) => Ok(number.to_string()),
+        Value::Array(_, items) => {
             let separator = match variable.items {
                 Items::One => return Err("is a list where one value belongs".into()),
                 Items::Comma => ",",
@@ -350,7 +306,9 @@ fn as_text(value: &Value, variable: &Variable) -> Result<String, Wrong> {
                 .collect();
             items.map(|items| items.join(separator))
         }
-        Value::Table(..) | Value::Datetime(..) => neither(),
+        Value::Num(..) | Value::Char(..) | Value::Empty(..) | Value::Dict(..) => {
+            Err("is neither a string nor a number nor true or false".into())
+        }
     }
 }
 

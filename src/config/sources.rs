@@ -1,19 +1,23 @@
-//! Where texts come from, the environment and the TOML file, and which virtual router each is for.
+//! Where values come from, the environment and the TOML file, and which virtual router each is for.
 
-use super::reader::{Entry, Layer, Reader, contents, quoted};
+use super::layers::{broken, merge};
+use super::reader::{Reader, contents, quoted};
 use super::variables::{self, Known, PREFIX};
-use std::collections::{BTreeMap, BTreeSet};
+use figment::Figment;
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Value};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use toml::{Table, Value};
 
 /// What a router is called in messages. Only the file has it: container links set OUTRIDER_NAME.
 pub(super) const NAME: &str = "name";
 
 /// Everything that was written, and what reading it has shown so far.
+#[derive(Default)]
 pub(super) struct Sources {
     /// Our variables that are set to something, by their names in the file.
-    environment: Table,
+    environment: Dict,
     file: Option<File>,
     /// Whether the file could not be read, so that what seems missing may stand there.
     incomplete: bool,
@@ -26,21 +30,15 @@ pub(super) struct Sources {
 struct File {
     path: PathBuf,
     /// What stands above the first `[[router]]`.
-    top: Table,
+    top: Dict,
     /// The `[[router]]` tables.
-    routers: Vec<Table>,
+    routers: Vec<Dict>,
 }
 
 impl Sources {
     /// Reads the environment and the file it names.
     pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
-        let mut sources = Self {
-            environment: Table::new(),
-            file: None,
-            incomplete: false,
-            faults: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut sources = Self::default();
         sources.read_environment(variables);
         if let Some(path) = sources.environment.get("config").and_then(Value::as_str).map(str::to_owned) {
             match sources.read_file(&path) {
@@ -89,14 +87,16 @@ impl Sources {
     fn read_file(&mut self, path: &str) -> Result<File, String> {
         let text = contents(path)
             .map_err(|why| format!("OUTRIDER_CONFIG: {} {why}; name a readable TOML file", quoted(path)))?;
-        let mut top: Table = text.parse().map_err(|error: toml::de::Error| {
+        let mut top: Dict = Toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             format!("{path}: line {line} is not TOML ({})", error.message().replace('\n', ", "))
         })?;
         let tables = match top.remove("router") {
             None => Some(Vec::new()),
-            Some(Value::Array(items)) if !items.is_empty() => items.into_iter().map(table).collect(),
+            Some(Value::Array(_, items)) if !items.is_empty() => {
+                items.into_iter().map(Value::into_dict).collect()
+            }
             Some(_) => None,
         };
         let mut routers = tables.unwrap_or_else(|| {
@@ -111,7 +111,7 @@ impl Sources {
     }
 
     /// Keeps what is known and not empty, and tells what is not known.
-    fn keep_known(&mut self, place: &str, values: &mut Table, of_router: bool) {
+    fn keep_known(&mut self, place: &str, values: &mut Dict, of_router: bool) {
         values.retain(|key, value| {
             let name = variables::full(key);
             let fault = if *key != variables::key(&name) {
@@ -144,36 +144,29 @@ impl Sources {
     pub fn readers(&mut self) -> (Reader, Vec<Reader>) {
         let count = self.count();
         self.tell_counts(count);
-        let process = self.layers(|key, value| is_process(key).then(|| Entry::Shared(value.clone())));
-        let routers = (0..count.unwrap_or(1)).map(|router| {
-            let mut layers = self.layers(|key, value| entry(key, value, router, count));
-            let table = self.file.as_ref().and_then(|file| Some((&file.path, file.routers.get(router)?)));
-            if let Some((path, table)) = table {
-                let entries = table.iter().map(|(key, value)| (key.clone(), Entry::Own(value.clone())));
-                // Below the environment, above what is for all routers.
-                layers.insert(1, Layer { file: Some(path.clone()), entries: entries.collect() });
-            }
-            Reader::new(layers, table.map(|(path, _)| path.clone()), self.incomplete)
-        });
-        let routers = routers.collect();
-        (Reader::new(process, None, self.incomplete), routers)
+        let routers = (0..count.unwrap_or(1)).map(|router| self.reader(Some(router))).collect();
+        (self.reader(None), routers)
     }
 
-    /// The layers outside `[[router]]`, the topmost first, with the entries that `choose` makes of them.
-    fn layers(&self, choose: impl Fn(&str, &Value) -> Option<Entry>) -> Vec<Layer> {
-        let choose = |table: &Table| -> BTreeMap<String, Entry> {
-            table.iter().filter_map(|(key, value)| Some((key.clone(), choose(key, value)?))).collect()
-        };
-        let environment = Layer { file: None, entries: choose(&self.environment) };
-        let file =
-            self.file.iter().map(|file| Layer { file: Some(file.path.clone()), entries: choose(&file.top) });
-        [environment].into_iter().chain(file).collect()
+    /// Reads what stands above the tables of the file, a router's table over it, and the environment on top.
+    fn reader(&self, router: Option<usize>) -> Reader {
+        let split = |values| split(values, router.unwrap_or(0));
+        let mut layers = Figment::new();
+        let mut table = None;
+        if let Some(File { path, top, routers }) = &self.file {
+            layers = merge(layers, Some(path), split(top));
+            if let Some(values) = router.and_then(|router| routers.get(router)) {
+                layers = merge(layers, Some(path), [Dict::new(), values.clone()]);
+                table = Some(path.clone());
+            }
+        }
+        Reader::new(merge(layers, None, split(&self.environment)), table, self.incomplete)
     }
 
     /// How many virtual routers there are. `None`: who says so is missing or cannot be read.
     fn count(&mut self) -> Option<usize> {
         let spread =
-            |table: &Table| table.get("vip").map(|value| value.as_str().map_or(1, |text| places(text).len()));
+            |table: &Dict| table.get("vip").map(|value| value.as_str().map_or(1, |text| places(text).len()));
         let by_environment = spread(&self.environment);
         let Some(file) = &mut self.file else { return by_environment };
         let tables = file.routers.len();
@@ -199,28 +192,28 @@ impl Sources {
         by_environment
     }
 
-    /// Whether the environment has a value of its own for every virtual router.
-    fn is_replaced(&self, key: &str) -> bool {
-        let text = self.environment.get(key).and_then(Value::as_str);
-        text.is_some_and(|text| !places(text).contains(&""))
-    }
-
-    /// Tells of texts with other than one value for all routers or one for each.
+    /// Tells of texts with other than one value for all routers or one for each, and puts [`broken`] in their place.
     fn tell_counts(&mut self, count: Option<usize>) {
         let Some(routers) = count else { return };
-        let environment = self.environment.iter().map(|(key, value)| (variables::full(key), key, value));
-        let file = self.file.iter().flat_map(|file| {
-            let entries = file.top.iter().filter(|(key, _)| !self.is_replaced(key));
-            entries.map(|(key, value)| (format!("{}: {key}", file.path.display()), key, value))
+        // What the environment has a value of for every virtual router does not count in the file.
+        let whole = |(_, value): &(_, &Value)| value.as_str().is_some_and(|text| !places(text).contains(&""));
+        let replaced: BTreeSet<_> =
+            self.environment.iter().filter(whole).map(|(key, _)| key.clone()).collect();
+        let environment = self.environment.iter_mut().map(|(key, value)| (variables::full(key), key, value));
+        let file = self.file.iter_mut().flat_map(|File { path, top, .. }| {
+            let entries = top.iter_mut().filter(|(key, _)| !replaced.contains(*key));
+            entries.map(|(key, value)| (format!("{}: {key}", path.display()), key, value))
         });
-        let faults = environment.chain(file).filter_map(|(place, key, value)| {
-            let places = places(value.as_str().filter(|_| spreads(key))?);
+        for (place, key, value) in environment.chain(file) {
+            let places = values(key, value);
             if key == "vip" && places.contains(&"") {
-                return Some(format!("{place} has no address between two semicolons; leave one of them out"));
+                let fault = format!("{place} has no address between two semicolons; leave one of them out");
+                self.faults.push(fault);
+                continue;
             }
             let number = places.len();
             let routers = match routers {
-                _ if number == 1 || number == routers => return None,
+                _ if number <= 1 || number == routers => continue,
                 1 => "1 virtual router".to_owned(),
                 routers => format!("{routers} virtual routers"),
             };
@@ -228,20 +221,12 @@ impl Sources {
                 "auth_pass" => " (a semicolon in a password: put it into a file, and name that)",
                 _ => "",
             };
-            Some(format!(
+            self.faults.push(format!(
                 "{place} has {number} values for {routers}; write one for all, or one for each, separated by \
                  semicolons{password}"
-            ))
-        });
-        let faults: Vec<String> = faults.collect();
-        self.faults.extend(faults);
-    }
-}
-
-fn table(value: Value) -> Option<Table> {
-    match value {
-        Value::Table(table) => Some(table),
-        _ => None,
+            ));
+            *value = broken();
+        }
     }
 }
 
@@ -249,33 +234,25 @@ fn later(what: &str) -> String {
     format!("{what} is not supported by this version yet; leave it unset")
 }
 
-fn is_process(key: &str) -> bool {
-    variables::base(&variables::full(key)).is_some_and(|variable| variable.process)
+/// What stands outside the tables for one virtual router: what is for all, and what is for it alone.
+fn split(table: &Dict, router: usize) -> [Dict; 2] {
+    let [mut shared, mut own] = [Dict::new(), Dict::new()];
+    for (key, value) in table {
+        let (values, key) = (values(key, value), key.clone());
+        match values.get(router) {
+            _ if values.len() <= 1 => shared.insert(key, value.clone()),
+            Some(&"") if key == "vip" => shared.insert(key, broken()),
+            None | Some(&"") => None,
+            Some(text) => own.insert(key, (*text).into()),
+        };
+    }
+    [shared, own]
 }
 
-/// Whether a text for all virtual routers may hold a value for each.
-fn spreads(key: &str) -> bool {
-    variables::base(&variables::full(key)).is_some_and(variables::Variable::spreads)
-}
-
-/// What a value that stands outside `[[router]]` says to one virtual router.
-fn entry(key: &str, value: &Value, router: usize, routers: Option<usize>) -> Option<Entry> {
-    if is_process(key) {
-        return None;
-    }
-    let Some(text) = value.as_str().filter(|_| spreads(key)) else {
-        return Some(Entry::Shared(value.clone()));
-    };
-    let places = places(text);
-    match places.get(router) {
-        _ if places.len() == 1 => Some(Entry::Shared(value.clone())),
-        Some(text) if routers.is_none_or(|routers| routers == places.len()) => match *text {
-            "" if key == "vip" => Some(Entry::Broken),
-            "" => None,
-            text => Some(Entry::Own(text.into())),
-        },
-        _ => Some(Entry::Broken),
-    }
+/// The values for each virtual router in a text that may hold them; one or none: it is for all.
+fn values<'a>(key: &str, value: &'a Value) -> Vec<&'a str> {
+    let spreads = variables::base(&variables::full(key)).is_some_and(variables::Variable::spreads);
+    value.as_str().filter(|_| spreads).map(places).unwrap_or_default()
 }
 
 /// What is written for each virtual router: between semicolons, which may leave a place empty, and on lines of

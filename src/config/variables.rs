@@ -83,6 +83,11 @@ impl Variable {
         key(self.name)
     }
 
+    /// The name its `_FILE` form has there, if it has one.
+    pub fn file_key(&self) -> String {
+        self.key() + "_file"
+    }
+
     /// Whether its text may hold values for several virtual routers. Semicolons in OUTRIDER_CHECK separate checks.
     pub fn spreads(&self) -> bool {
         !self.process && self.items != Items::Semicolon

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Whose sign of life is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Guards {
-    /// The default gateway's or any peer host's. Without a gateway any peer's, from three members on: with two, a
-    /// lone survivor cannot be told from an isolated one, so nothing is wanted.
+    /// The default gateway's or any peer host's. Without a gateway, or if it is a peer itself, any peer's, from three
+    /// members on: with two, a lone survivor cannot be told from an isolated one, so nothing is wanted.
     Auto,
     /// One of these.
     These(Vec<IpAddr>),
@@ -43,6 +43,8 @@ pub struct Guard {
     interval: Duration,
     gateway: Option<IpAddr>,
     peers: Vec<IpAddr>,
+    /// The routers of the group, listed or not, and the addresses they hold.
+    routers: Vec<IpAddr>,
     asked_at: Option<Time>,
     watch: Watch,
     turn: usize,
@@ -63,6 +65,7 @@ impl Guard {
             interval,
             gateway: None,
             peers: Vec::new(),
+            routers: Vec::new(),
             asked_at: None,
             watch: Watch::Urgent,
             turn: 0,
@@ -85,6 +88,13 @@ impl Guard {
         self.want(now);
     }
 
+    /// Every router that is known to take part, and the addresses of the virtual router. A default gateway that is
+    /// one of them guards nothing: it falls silent when the one who holds the address dies.
+    pub fn set_routers(&mut self, now: Time, routers: Vec<IpAddr>) {
+        self.routers = routers;
+        self.want(now);
+    }
+
     fn want(&mut self, now: Time) {
         let since = self.wanted_since.unwrap_or(now);
         self.wanted_since = (!self.targets().is_empty()).then_some(since);
@@ -92,11 +102,12 @@ impl Guard {
 
     /// Who is asked. Nobody: no sign of life is wanted.
     pub fn targets(&self) -> Vec<IpAddr> {
+        let gateway = self.gateway.filter(|gateway| !self.routers.contains(gateway));
         match &self.guards {
             Guards::Off => Vec::new(),
             Guards::These(these) => these.clone(),
-            Guards::Auto if self.gateway.is_none() && self.peers.len() < 2 => Vec::new(),
-            Guards::Auto => self.gateway.iter().chain(&self.peers).copied().collect(),
+            Guards::Auto if gateway.is_none() && self.peers.len() < 2 => Vec::new(),
+            Guards::Auto => gateway.iter().chain(&self.peers).copied().collect(),
         }
     }
 

@@ -90,6 +90,21 @@ impl Agent {
         }
     }
 
+    /// With multicast nobody gets the form of checksum he sends himself. keepalived and FRR accept no other; and a
+    /// keepalived that claims the address while it gets adverts that it rejects sends none itself, so that this is the
+    /// time to tell.
+    fn notice_form(&mut self, heard: &Heard) {
+        let (from, theirs, ours) = (heard.from, heard.checksum, self.settings.checksum);
+        let several = heard.advert.version == Version::V3 && from.is_ipv4();
+        if several && self.settings.group.is_some() && theirs != ours {
+            let text = format!(
+                "{from} uses the {theirs} form of checksum, this host the {ours} form, which it may reject; set \
+                 OUTRIDER_CHECKSUM"
+            );
+            self.warn(from, "checksum", text);
+        }
+    }
+
     /// Someone who stays Active beside a higher priority does not hear us, or does not believe us.
     pub(super) fn notice_stubbornness(&mut self, now: Time, heard: &Heard) {
         let (from, advert) = (heard.from, &heard.advert);
@@ -107,15 +122,9 @@ impl Agent {
         }
         *last = now;
         if now.saturating_sub(*first) > STUBBORN.max(advert.interval * 5) {
-            let form = match heard.checksum {
-                theirs if theirs != self.settings.checksum && self.settings.group.is_some() => format!(
-                    "it uses the {theirs} form of checksum, this host the {} form: set OUTRIDER_CHECKSUM",
-                    self.settings.checksum
-                ),
-                _ => "compare version, checksum form, password and keys, and look for a firewall".to_owned(),
-            };
             let text = format!(
-                "{from} does not yield to our higher priority: it does not hear our adverts, or rejects them; {form}"
+                "{from} does not yield to our higher priority: it does not hear our adverts, or rejects them; \
+                 compare version, checksum form, password and keys, and look for a firewall"
             );
             self.warn(from, "stubborn", text);
         }
@@ -153,6 +162,7 @@ impl Agent {
     }
 
     pub(super) fn notice_mistakes(&mut self, now: Time, heard: &Heard) {
+        self.notice_form(heard);
         let (from, advert) = (heard.from, &heard.advert);
         let ours = &self.settings.addresses;
         // IPv6 addresses of an IPv4 router are not advertised.

@@ -273,10 +273,11 @@ impl Router {
             }
             (_, 0) if now < self.listening_since + self.interval => {}
             (_, 0) => {
-                self.followed = self.former.take().filter(|former| now < former.last + OVERTAKEN);
-                if let Some(successor) = self.followed {
-                    // Its first advert was faster than the last ones of whom it relieved.
-                    self.down_at = successor.last + self.master_down();
+                // Who was heard besides may be there still: the successor, whose first advert was faster than the
+                // last ones of whom it relieved, or the other one of two holders.
+                self.followed = self.former.take().filter(|former| now < former.last + self.master_down());
+                if let Some(other) = self.followed {
+                    self.down_at = other.last + self.master_down();
                     return;
                 }
                 self.resigned = Some((from, now));

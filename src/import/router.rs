@@ -46,7 +46,7 @@ pub(super) fn settle(
     interval(&mut instance, version);
     peers(&mut instance, ipv6);
     priority(&mut instance);
-    if !instance.part.settings.contains_key(VRID) {
+    if !instance.part.settings.contains_key(VRID) && !told(&instance.part, VRID) {
         let text = "There is no virtual_router_id, and keepalived does not start without one. Here it is the last byte of the \
                     lowest address";
         instance.part.explain(VRID, text);
@@ -70,6 +70,11 @@ pub(super) fn settle(
 /// Says something about the statement of a note, beside a setting.
 pub(super) fn say(part: &mut Part, name: &'static str, note: &Note, text: &str) {
     part.beside.push((name, note.saying(text)));
+}
+
+/// Whether something has been said about a statement that was left out.
+fn told(part: &Part, name: &str) -> bool {
+    part.beside.iter().any(|(beside, _)| *beside == name)
 }
 
 fn addresses(instance: &mut Instance, ipv6: bool) {
@@ -277,7 +282,9 @@ fn priority(instance: &mut Instance) {
             true
         }
         (None, None) => {
-            part.explain(PRIORITY, "There is no valid priority: 100 is keepalived's default");
+            if !told(part, PRIORITY) {
+                part.explain(PRIORITY, "There is no priority: 100 is keepalived's default");
+            }
             part.set(PRIORITY, "100");
             false
         }

@@ -138,7 +138,7 @@ pub(super) fn environment(whole: &Whole) -> String {
                                them as part of the value: leave them out there.",
         );
     }
-    section(&mut text, "global_defs", &whole.global, |text, name| {
+    section(&mut text, "global_defs", String::new(), &whole.global, |text, name| {
         if let Some((_, value)) = shared.iter().find(|(other, _)| *other == name) {
             assign(text, name, &quoted(value));
         }
@@ -146,7 +146,7 @@ pub(super) fn environment(whole: &Whole) -> String {
     others(&mut text, whole);
     let single = whole.routers.len() == 1;
     for router in &whole.routers {
-        section(&mut text, &title(router), &router.part, |text, name| {
+        section(&mut text, &title(router), String::new(), &router.part, |text, name| {
             if let Some(items) = router.part.settings.get(name).filter(|_| single) {
                 assign(text, name, &quoted(&join(name, items)));
             }
@@ -185,18 +185,18 @@ pub(super) fn toml(whole: &Whole) -> String {
     let several = whole.routers.len() > 1;
     let owned =
         |name: &str| !several && whole.routers.iter().any(|router| router.part.settings.contains_key(name));
-    section(&mut text, "global_defs", &whole.global, |text, name| {
+    section(&mut text, "global_defs", String::new(), &whole.global, |text, name| {
         if let Some(items) = whole.global.settings.get(name).filter(|_| !owned(name)) {
             assign(text, &key(name), &value(name, items));
         }
     });
     others(&mut text, whole);
     for router in &whole.routers {
-        let mut title = title(router);
-        if several {
-            title = format!("{title}\n[[router]]\nname = {}", string(&router.name));
-        }
-        section(&mut text, &title, &router.part, |text, name| {
+        let table = match several {
+            true => format!("[[router]]\nname = {}\n", string(&router.name)),
+            false => String::new(),
+        };
+        section(&mut text, &title(router), table, &router.part, |text, name| {
             if let Some(items) = router.part.settings.get(name) {
                 assign(text, &key(name), &value(name, items));
             }
@@ -208,10 +208,9 @@ pub(super) fn toml(whole: &Whole) -> String {
 fn head(whole: &Whole) -> String {
     let mut text = String::new();
     let first = format!(
-        "From {}, by outrider {}. A number before a remark is its line there. What the agent makes of it: outrider \
-         check-config",
-        whole.file,
-        env!("CARGO_PKG_VERSION")
+        "From {}, by outrider import-keepalived. A number before a remark is its line there. What the agent makes of it: \
+         outrider check-config",
+        whole.file
     );
     remark(&mut text, "", &first);
     say(&mut text, &whole.reading);
@@ -220,21 +219,30 @@ fn head(whole: &Whole) -> String {
 
 fn others(text: &mut String, whole: &Whole) {
     for (title, notes) in whole.others.iter().filter(|(_, notes)| !notes.is_empty()) {
-        let _ = writeln!(text, "\n# {title}");
+        text.push('\n');
+        remark(text, "", title);
         say(text, notes);
     }
 }
 
-/// The settings and remarks of a part, under its title. `write` writes a setting, if it is to stand here.
-fn section(text: &mut String, title: &str, part: &Part, mut write: impl FnMut(&mut String, &'static str)) {
-    let mut body = String::new();
+/// The settings and remarks of a part, under its title. `body` begins what stands there; `write` writes a setting,
+/// if it is to stand here.
+fn section(
+    text: &mut String,
+    title: &str,
+    mut body: String,
+    part: &Part,
+    mut write: impl FnMut(&mut String, &'static str),
+) {
     for name in ORDER {
         say(&mut body, part.beside.iter().filter(|(beside, _)| *beside == name).map(|(_, note)| note));
         write(&mut body, name);
     }
     say(&mut body, &part.without);
     if !body.is_empty() {
-        let _ = write!(text, "\n# {title}\n{body}");
+        text.push('\n');
+        remark(text, "", title);
+        text.push_str(&body);
     }
 }
 
@@ -274,12 +282,9 @@ fn say<'a>(text: &mut String, notes: impl IntoIterator<Item = &'a Note>) {
 /// Lines of comment, none much wider than people read.
 fn remark(text: &mut String, before: &str, words: &str) {
     const WIDTH: usize = 100;
-    let mut line = format!("# {before}");
+    let mut line = format!("# {}", on_one_line(before));
     let mut fresh = true;
-    for word in words.split_whitespace() {
-        // Nothing that would end the comment, whatever the file holds.
-        let word: String =
-            word.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
+    for word in words.split_whitespace().map(on_one_line) {
         if !fresh && line.chars().count() + 1 + word.chars().count() > WIDTH {
             let _ = writeln!(text, "{line}");
             line = "#   ".to_owned();
@@ -294,6 +299,11 @@ fn remark(text: &mut String, before: &str, words: &str) {
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
+/// Nothing that would end a comment, whatever the file holds.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
 /// A setting; a later one as a remark.
 fn assign(text: &mut String, name: &str, value: &str) {
     let (later, equals) = match name.starts_with("OUTRIDER_") {
@@ -301,7 +311,7 @@ fn assign(text: &mut String, name: &str, value: &str) {
         false => (LATER.iter().any(|later| key(later) == name), " = "),
     };
     let _ = match later {
-        true => writeln!(text, "# {name}{equals}{value} (comes with a later version)"),
+        true => writeln!(text, "# {name}{equals}{} (comes with a later version)", on_one_line(value)),
         false => writeln!(text, "{name}{equals}{value}"),
     };
 }

@@ -70,7 +70,8 @@ pub enum Request {
 /// `TooLate`, `Late` or `Failed`, in the order of the requests. The others are changes of state, told once each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// All addresses are there.
+    /// All addresses are there. For IPv6 told as soon as the kernel takes packets to them, too, which is a little
+    /// after the acknowledgement: whoever announced one before would lose the first packets.
     Added {
         /// Taken before the request went to the kernel: the lifetime began no earlier.
         sent_at: Time,

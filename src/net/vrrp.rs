@@ -115,6 +115,8 @@ impl Sender {
     /// # Errors
     /// What the kernel says, among it `ENODEV` (the interface is gone: open anew), `ENETUNREACH` (no route),
     /// `EINVAL` (the source address is gone, or `to` is of the other family), `EPERM` (a firewall of this host).
+    /// That an IPv6 source is gone it does not say, and sends from it:
+    /// [`Event::Source`](super::address::Event::Source) tells.
     pub fn send(&self, message: &[u8], to: IpAddr) -> io::Result<()> {
         let to = SockaddrStorage::from(SocketAddr::new(to, 0));
         twice(|| sendto(self.socket.as_raw_fd(), message, &to, MsgFlags::MSG_DONTWAIT))

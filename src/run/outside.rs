@@ -173,7 +173,8 @@ fn watcher_settings(config: &Config) -> Option<WatcherSettings> {
         CheckSetting::Published(balancer) => Some(balancer.clone()),
         CheckSetting::These(_) => None,
     };
-    let balancers: BTreeSet<_> = config.routers.iter().filter_map(|router| published(&router.check)).collect();
+    let balancers: BTreeSet<_> =
+        config.routers.iter().filter_map(|router| published(&router.check)).collect();
     let asked = config.routers.iter().any(|router| router.peers == Peers::Rancher);
     asked.then(|| WatcherSettings {
         base_url: config.metadata_url.as_str().to_owned(),

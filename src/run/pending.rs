@@ -1,7 +1,7 @@
 //! Virtual routers that wait for their place: the metadata, an interface, an address, the lock. They claim nothing.
 
+use super::interpret::membership;
 use super::place::{self, NoPlace, Place};
-use super::router::membership;
 use crate::config::{Peers, Router};
 use crate::metadata::Snapshot;
 use crate::net::Family;

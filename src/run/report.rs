@@ -1,8 +1,8 @@
 //! `check-config`: the settings in force, where each came from, and what was derived.
 
+use super::interpret::{membership, targets};
 use super::outside;
 use super::place::{self, NoPlace};
-use super::router::{membership, targets};
 use crate::config::{self, CheckSetting, Config, Loaded, Peers, Router, Section};
 use crate::core::members::{self, Membership, Standing};
 use crate::metadata::{Snapshot, Update};

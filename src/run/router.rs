@@ -1,16 +1,17 @@
 //! One virtual router of the agent: its core, and what its commands come to.
 
 use super::Tools;
+use super::interpret::{membership, targets};
 use super::place::Place;
 use super::signing::Signing;
-use crate::config::{self, CheckSetting, Lease, Peers, Target, Transport};
+use crate::config::{self, Lease, Peers, Target, Transport};
 use crate::core::advert::Advert;
 use crate::core::auth::Auth;
 use crate::core::command::Command;
 use crate::core::event::Event;
-use crate::core::members::{self, Membership};
+use crate::core::members;
 use crate::core::{self, Agent, Heard, Kernel, Time, timing};
-use crate::metadata::{self, Snapshot};
+use crate::metadata::Snapshot;
 use crate::net::announce::Announcer;
 use crate::net::link::Link;
 use crate::net::lock::Lock;
@@ -362,70 +363,5 @@ impl<'a> VirtualRouter<'a> {
             Event::Warning(text) => warn!("{vips}: {text}"),
             Event::Alarm(text) => error!("{vips}: {text}"),
         }
-    }
-}
-
-/// Who takes part in a virtual router whose adverts come from `source`.
-///
-/// # Errors
-/// The metadata is not there yet, or knows a member by no address of the router's family.
-pub fn membership(
-    router: &config::Router,
-    source: IpAddr,
-    snapshot: Option<&Snapshot>,
-) -> Result<Membership, String> {
-    let snapshot = match (&router.peers, snapshot) {
-        (Peers::List(peers), _) => return Ok(metadata::from_list(peers, source)),
-        (Peers::None, _) => return Ok(metadata::from_list(&[], source)),
-        (Peers::Rancher, None) => return Err("the metadata did not answer yet".to_owned()),
-        (Peers::Rancher, Some(snapshot)) => snapshot,
-    };
-    let mut membership = snapshot.membership.clone();
-    for member in &mut membership.others {
-        // A label may name an address of the other family; Rancher's own address of the host remains.
-        let agent_ip = snapshot.agent_ips.get(&member.id).copied();
-        let of_family = |address: &IpAddr| address.is_ipv4() == source.is_ipv4();
-        match [Some(member.address), agent_ip].into_iter().flatten().find(of_family) {
-            Some(address) => member.address = address,
-            // Nobody is addressed.
-            None if router.transport == Transport::Multicast => {}
-            None => {
-                return Err(format!(
-                    "{} is known by no {} address, but by {}: set its host label outrider.source, name the \
-                     peers in OUTRIDER_PEERS, or set OUTRIDER_TRANSPORT=multicast",
-                    member.name,
-                    router.family(),
-                    member.address
-                ));
-            }
-        }
-    }
-    Ok(membership)
-}
-
-/// What is to be checked, or why that is not known.
-pub fn targets(router: &config::Router, snapshot: Option<&Snapshot>) -> Result<Vec<Target>, String> {
-    match (&router.check, snapshot) {
-        (CheckSetting::These(targets), _) => Ok(targets.clone()),
-        (CheckSetting::Published(_), None) => Err("the metadata did not answer yet".to_owned()),
-        (CheckSetting::Published(wanted), Some(snapshot)) => {
-            let ports = snapshot.ports_of(wanted);
-            match wanted {
-                None if ports.is_empty() => Err("no load balancer service publishes a TCP port on the member \
-                                                 hosts; set OUTRIDER_LB or OUTRIDER_CHECK"
-                    .to_owned()),
-                Some((stack, service)) if ports.is_empty() => {
-                    Err(format!("the service {stack}/{service} publishes no TCP port on the member hosts"))
-                }
-                _ => Ok(ports.iter().map(target).collect()),
-            }
-        }
-    }
-}
-
-fn target(port: &metadata::PublishedPort) -> Target {
-    match port.http {
-        true => Target::Http { url: format!("http://127.0.0.1:{}/", port.port) },
-        false => Target::Tcp { host: "127.0.0.1".to_owned(), port: port.port },
     }
 }

@@ -406,7 +406,7 @@ fn faults_of_the_file_name_it() {
         ("port = 1", "FILE: port is not known; did you mean peers?"),
         ("smtp_to = 'a'", "FILE: smtp_to is not supported by this version yet; leave it unset"),
         ("config = '/x'", "FILE: config has no place in the file itself"),
-        ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key)"),
+        ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key `vrid` in document root)"),
     ] {
         assert_eq!(told(text), [expected], "{text}");
     }

@@ -22,6 +22,10 @@ fn secrets_come_from_files_too() {
     let loaded = load_with(&[("OUTRIDER_CONFIG", &toml), ("OUTRIDER_CHECK", "none")]).unwrap();
     assert_eq!(*origin(&loaded, "OUTRIDER_CHECK"), Origin::Environment);
 
+    let toml = file(folder.path(), "o.toml", "check = 'none'");
+    let loaded = load_with(&[("OUTRIDER_CONFIG", &toml), ("OUTRIDER_CHECK_FILE", &check)]).unwrap();
+    assert_eq!(*origin(&loaded, "OUTRIDER_CHECK"), Origin::SecretFile(check.clone().into()));
+
     for (variables, expected) in [
         (
             vec![("OUTRIDER_CHECK_FILE", check.as_str()), ("OUTRIDER_CHECK", "none")],

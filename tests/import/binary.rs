@@ -15,7 +15,7 @@ fn exit_codes() {
     assert_eq!(works.status.code(), Some(0), "{}", String::from_utf8_lossy(&works.stderr));
     let text = String::from_utf8(works.stdout).unwrap();
     assert!(
-        text.starts_with("# From unicast.conf, by outrider ")
+        text.starts_with("# From unicast.conf, by outrider import-keepalived")
             && text.contains("\nOUTRIDER_VIP=10.20.0.100/24\n"),
         "{text}"
     );

@@ -164,6 +164,28 @@ fn mutations_of_the_samples() {
     }
 }
 
+#[test]
+fn nothing_in_a_name_ends_a_remark() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("a\rb\n[x.conf"),
+        "bogus\nvrrp_sync_group \"\u{1}\u{85}\u{2028}x\" {\n}\n",
+    )
+    .unwrap();
+    let file = folder.path().join("k.conf");
+    let text = "include *x.conf\nvrrp_instance \"\u{1}\r=\" {\n notify \"a\rb\u{1}\"\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+    std::fs::write(&file, format!("{text}{}", text.replace("192.0.2.1", "192.0.2.2").replace('=', "x")))
+        .unwrap();
+    for toml in [false, true] {
+        let text = import::file(&file, &Options { toml, ..Options::default() }).unwrap().text;
+        let lost = text.lines().find(|line| line.contains("bogus")).unwrap();
+        assert!(lost.starts_with("# a\u{fffd}b\u{fffd}[x.conf:1: bogus: not a statement"), "{lost:?}");
+        if toml {
+            is_toml(&text);
+        }
+    }
+}
+
 fn error(text: &str) -> String {
     let read = import::text(Path::new("k.conf"), text.as_bytes(), &Options::default());
     read.map(|imported| imported.text).unwrap_err().to_string()

@@ -63,23 +63,9 @@ fn the_seed_becomes_a_working_agent() {
     takes("seed", &imported.faults);
 }
 
-/// Samples with several instances.
-const SEVERAL: [&str; 3] = ["active-active", "include", "sync-group"];
-
-/// Whether the agent takes it. Until it has what VRRP version 2 and multicast need, that may be what it lacks.
+/// Whether the agent takes it.
 fn takes(name: &str, faults: &[String]) {
-    let multicast =
-        [("OUTRIDER_VIP", "192.0.2.1"), ("OUTRIDER_TRANSPORT", "multicast"), ("OUTRIDER_PEERS", "none")];
-    let early = Config::load(multicast).is_err();
-    let lacks = |fault: &&String| {
-        !(early && SEVERAL.contains(&name)
-            || early
-                && ["not supported by this version yet", "\"none\" is not an address", "in the metadata"]
-                    .iter()
-                    .any(|words| fault.contains(words)))
-    };
-    let rest: Vec<&String> = faults.iter().filter(lacks).collect();
-    assert!(rest.is_empty(), "{name}: {rest:?}");
+    assert!(faults.is_empty(), "{name}: {faults:?}");
 }
 
 #[test]

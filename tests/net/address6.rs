@@ -36,15 +36,15 @@ fn added_with_a_lease_usable_at_once_and_removed() {
         ip("link set lo up");
         let mut agent = Agent::start(settings6());
         agent.must_add();
-        // Neither would go with a tentative address.
+        // Neither would go with a tentative address; nor would the second before the kernel has a route to it.
         let listener = TcpListener::bind((VIP6, 80)).unwrap();
+        TcpStream::connect((VIP6, 80)).unwrap();
+        listener.accept().unwrap();
         let line = shown(SHOWN, "eth0").unwrap();
         assert!(line.contains("scope global nodad deprecated"), "{line}");
         assert!(!line.contains("tentative"), "{line}");
         assert!(line.contains("valid_lft 60sec preferred_lft 0sec"), "{line}");
         assert_eq!(entry(VIP6).mark, Some(MARK));
-        TcpStream::connect((VIP6, 80)).unwrap();
-        listener.accept().unwrap();
 
         assert!(matches!(agent.renew(), Event::Renewed { .. }));
         let line = shown(SHOWN, "eth0").unwrap();

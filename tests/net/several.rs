@@ -3,7 +3,7 @@
 use super::host::{PATIENCE, ip, on_host, settings};
 use outrider::net::address::{Addresses, Event, Request, Settings};
 use outrider::net::alarm::now;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -44,14 +44,17 @@ impl Fleet {
         }
     }
 
-    /// The next events, one of each of these routers, in the order of the numbers.
+    /// The next events, as many from each of these routers as it is named; told in the order of the names.
     fn one_of_each(&mut self, routers: impl Iterator<Item = usize>) -> Vec<Event> {
-        let each = routers.map(|expected| {
+        let named: Vec<usize> = routers.collect();
+        let mut heard: BTreeMap<usize, VecDeque<Event>> = BTreeMap::new();
+        for _ in &named {
             let (router, event) = self.next();
-            assert_eq!(router, expected, "{event:?}");
-            event
-        });
-        each.collect()
+            heard.entry(router).or_default().push_back(event);
+        }
+        let mut take = |router| heard.get_mut(router).and_then(VecDeque::pop_front);
+        let events: Option<Vec<Event>> = named.iter().map(&mut take).collect();
+        events.unwrap_or_else(|| panic!("others told something, too: {heard:?}"))
     }
 }
 

@@ -361,7 +361,9 @@ impl World {
         }
         let priority = |host: usize| self.hosts[host].process.as_ref().map_or(0, |p| p.subject.priority());
         let own = priority(h);
-        let first = (0..plan.hosts).all(|other| other == leaver || priority(other) <= own);
+        let labels = self.labels.last().copied().unwrap_or_default();
+        let takes_part = |other: &usize| *other != leaver && labels & (1 << *other) != 0;
+        let first = (0..plan.hosts).filter(takes_part).all(|other| priority(other) <= own);
         if !first && self.now < resigned + plan.skew(own) {
             let text = format!("lb{h} claims at once when lb{leaver} resigns, and is not the first in line");
             self.violated(Property::OneSuccessor, text);

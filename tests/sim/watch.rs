@@ -2,15 +2,12 @@
 //!
 //! Nothing here asks the core what it thinks, but for its state and priority.
 
-use crate::plan::{MS, Micros, Plan, What};
+use crate::plan::{Micros, Plan, What};
 use crate::world::World;
 use outrider::core::Kernel as Answer;
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::{Membership, Standing};
-
-/// The network swaps messages that are sent so close to each other.
-const OVERTAKEN: Micros = 20 * MS;
 
 /// What must hold. See `properties.rs` for each one's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -365,6 +362,7 @@ impl World {
 
     /// Before an advert is handed in.
     pub fn watch_hearing(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
+        let patience = 3 * self.plan.interval;
         let seen = &mut self.watch.seen[h];
         if !std::mem::replace(&mut seen.heard_any, true) {
             seen.heard_first = self.now;
@@ -377,7 +375,8 @@ impl World {
         }
         match &mut seen.following {
             Some(following) if following.from == from => {
-                let successor = seen.before.take().filter(|before| at < before.at + OVERTAKEN);
+                // Whoever was heard besides, not long ago, may be there still.
+                let successor = seen.before.take().filter(|before| at < before.at + patience);
                 match successor {
                     Some(successor) if following.resigned.is_none() => *following = successor,
                     _ => {
@@ -401,8 +400,8 @@ impl World {
                 seen.ignored = (priority, at);
             }
             if !ignored {
-                if seen.following.is_some_and(|following| following.from != from) {
-                    seen.before = seen.following;
+                if let Some(following) = seen.following.filter(|following| following.from != from) {
+                    seen.before = following.resigned.is_none().then_some(following);
                 }
                 seen.following = Some(Following { from, at, resigned: None });
             }

@@ -61,11 +61,21 @@ fn a_member_hears_what_is_sent_to_the_group() {
             let first = read(&mut raw);
             assert!(first.ends_with(b"an answer"), "{first:?}");
 
+            // Membership and receiver outlive an interface that was down for a moment.
+            ip("link set right0 down");
+            assert!(soon(receiver.receive()).await.is_err());
+            ip("link set right0 up");
+            assert!(is_member(family, "right0"));
+            eventually("adverts arrive again", || {
+                sender.send(b"again", group(family)).unwrap();
+                receiver.try_receive().unwrap().is_some_and(|received| received.payload == b"again")
+            });
+
             drop(other);
-            assert!(!is_member(family, "right0"), "the membership ends with the sender");
+            eventually("the membership ends with the sender", || !is_member(family, "right0"));
             left.enter();
             drop(member);
-            assert!(!is_member(family, "left0"));
+            eventually("here, too", || !is_member(family, "left0"));
         });
     }
 }

@@ -5,7 +5,7 @@ use outrider::net::Family;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::future::Future;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::process::Command;
@@ -101,8 +101,14 @@ pub fn wiretap() -> Socket {
 
 pub fn read(socket: &mut Socket) -> Vec<u8> {
     let mut packet = [0; 8192];
-    let length = socket.read(&mut packet).expect("it never came");
-    packet[..length].to_vec()
+    loop {
+        match socket.read(&mut packet) {
+            Ok(length) => return packet[..length].to_vec(),
+            // With a time limit the kernel does not restart what it interrupted.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => panic!("it never came: {error}"),
+        }
+    }
 }
 
 pub fn address(address: IpAddr) -> socket2::SockAddr {

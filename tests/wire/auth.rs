@@ -113,11 +113,8 @@ fn every_change_with_a_good_checksum_is_refused() {
                 }
                 let verdict = verify(&changed, source, &[key()]);
                 // The second byte of the trailer.
-                let expected = if offset == payload.len() - TRAILER + 1 {
-                    Verdict::UnknownKey
-                } else {
-                    Verdict::Wrong
-                };
+                let expected =
+                    if offset == payload.len() - TRAILER + 1 { Verdict::UnknownKey } else { Verdict::Wrong };
                 assert_eq!(verdict, expected, "byte {offset} changed by {change:#x}");
             }
         }

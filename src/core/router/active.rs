@@ -2,6 +2,7 @@
 
 use super::{Holding, Leave, RIVALS_MAX, Router};
 use crate::core::advert::Advert;
+use crate::core::announce::Schedule;
 use crate::core::command::Command;
 use crate::core::event::{Event, State};
 use crate::core::{Kernel, Time};
@@ -120,11 +121,11 @@ impl Router {
         }
     }
 
-    /// Announces the address anew: somebody may have been misled about it. Not while handing it over.
+    /// Announces the address anew: somebody may have been misled about it. Not once a successor was heard.
     pub fn announce_anew(&mut self, now: Time) {
         if let Some(holding) = &mut self.holding
             && holding.confirmed
-            && !matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. }))
+            && !matches!(holding.leaving, Some(Leaving::Yielding { .. }))
         {
             holding.announcements.start(now, None);
         }
@@ -240,6 +241,8 @@ impl Router {
         self.advertise(0, out);
         if let Some(holding) = &mut self.holding {
             holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
+            // What was still to be announced could be heard after the successor's.
+            holding.announcements = Schedule::new(self.settings.announcements);
         }
     }
 
@@ -274,8 +277,8 @@ impl Router {
             out.push_back(Command::Renew { not_after: holding.lease.until() });
         }
         let due = holding.announcements.take_due(now);
-        // From the offer on, an announcement of ours could be heard after the successor's.
-        if !matches!(holding.leaving, Some(Leaving::Offering { .. } | Leaving::Yielding { .. })) {
+        // Ours could be heard after the successor's.
+        if !matches!(holding.leaving, Some(Leaving::Yielding { .. })) {
             out.extend(std::iter::repeat_n(Command::Announce, due));
         }
         let priority = match &mut holding.leaving {

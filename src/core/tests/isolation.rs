@@ -53,6 +53,22 @@ fn a_backup_that_was_cut_off_does_not_claim_before_its_holder_can_be_heard_again
     assert_eq!(trace.state(), State::Backup);
 }
 
+/// FRR's Active sends router advertisements, so that it becomes the default gateway of its own Backup; and the
+/// address itself may be a gateway.
+#[test]
+fn a_gateway_that_dies_with_the_holder_guards_nothing() {
+    let listed: &[u8] = &[12];
+    for (peers, gateway) in [(listed, 12), (&[], 12), (&[], 2)] {
+        let mut trace = Trace::with(guarded(), peers);
+        trace.act(|agent, now| agent.handle_gateway(now, Some(ip(gateway))));
+        trace.hear(12, 100);
+        trace.wait(900);
+        assert_eq!(trace.state(), State::Active, "{peers:?}, {gateway}");
+        trace.wait(2000);
+        assert!(trace.did.iter().all(|command| !matches!(command, Command::Advertise { priority: 1, .. })));
+    }
+}
+
 #[test]
 fn a_sign_of_life_from_before_the_silence_proves_nothing() {
     let mut trace = behind_gateway();

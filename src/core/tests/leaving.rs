@@ -203,3 +203,22 @@ fn a_drained_backup_takes_no_part() {
     trace.wait(10_000);
     assert_eq!(trace.state(), State::Fault);
 }
+
+/// Simulation seed 113678: two leavers have the address, and the one that was announced last lets go first.
+#[test]
+fn a_leaver_defends_the_address_against_another_one() {
+    let mut trace = Trace::active();
+    trace.act(Agent::handle_shutdown);
+    trace.did.clear();
+    trace.wait(1);
+    trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 12]));
+    trace.wait(250);
+    assert_eq!(trace.count(&Command::Announce), 6, "{:?}", trace.did);
+    let mut yielding = Trace::active();
+    yielding.act(Agent::handle_shutdown);
+    yielding.did.clear();
+    yielding.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 12]));
+    yielding.hear(12, 100);
+    yielding.wait(250);
+    assert_eq!(yielding.count(&Command::Announce), 0, "that was the successor");
+}

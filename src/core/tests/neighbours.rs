@@ -83,6 +83,26 @@ fn a_peer_is_answered_in_the_form_of_checksum_it_was_heard_with() {
 }
 
 #[test]
+fn another_form_of_checksum_is_named_once_where_all_get_the_same() {
+    let group = Some(IpAddr::from([224, 0, 0, 18]));
+    let message = |advert| Heard { checksum: Checksum::Message, ..heard(12, advert) };
+    let mut trace = Trace::with(Settings { group, ..settings(11) }, &[]);
+    insist(&mut trace, &message(advert(200)), 3);
+    assert_eq!(
+        trace.said("10.10.10.12 uses the message form of checksum, this host the pseudo-header form"),
+        1
+    );
+
+    // Version 2 has but one form, and by unicast everybody gets his own.
+    let mut trace = Trace::with(Settings { group, version: Version::V2, ..settings(11) }, &[]);
+    insist(&mut trace, &message(Advert { version: Version::V2, ..advert(200) }), 3);
+    assert_eq!(trace.said("form of checksum"), 0);
+    let mut trace = Trace::backup();
+    insist(&mut trace, &message(advert(200)), 3);
+    assert_eq!(trace.said("form of checksum"), 0);
+}
+
+#[test]
 fn a_listed_peer_that_was_never_heard_is_reported_once() {
     let mut trace = Trace::with(settings(11), &[12, 13, 14]);
     insist(&mut trace, &heard(12, advert(200)), 1);

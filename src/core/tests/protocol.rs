@@ -120,6 +120,22 @@ fn backup_ignores_priority_0_from_anyone_but_its_active() {
     assert_eq!(trace.state(), State::Backup);
 }
 
+/// Simulation seed 230797: of two holders one resigns, and the other one was heard not long ago.
+#[test]
+fn one_of_two_holders_vacates_nothing() {
+    let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.wait(200);
+    trace.hear(12, 250);
+    trace.wait(150);
+    trace.hear(13, 150);
+    trace.wait(150);
+    trace.hear(13, 0);
+    trace.wait(721 - 300);
+    assert_eq!(trace.state(), State::Backup, "12 may hold it still");
+    trace.wait(1);
+    assert_eq!(trace.state(), State::Active);
+}
+
 /// Found by the model: the former Active's last advert and its priority 0 come after its successor's first advert.
 #[test]
 fn what_a_successors_first_advert_overtook_vacates_nothing() {

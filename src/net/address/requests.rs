@@ -118,6 +118,7 @@ impl Router {
         if acked_at > not_after {
             return Err(self.undo(kernel).await);
         }
+        self.awaited = new.into_iter().filter(|entry| entry.address.is_ipv6()).collect();
         if let Err(error) = self.delete(kernel, &after).await {
             warn!("the addresses are added, but a second entry of one cannot be removed: {error}");
         }

@@ -14,6 +14,8 @@ pub(super) struct Router {
     /// Added, and not removed since: the addresses ought to be there.
     pub(super) held: bool,
     pub(super) link: Link,
+    /// What was added by the last request and is not in effect yet.
+    pub(super) awaited: Vec<Entry>,
     /// Whether the kernel keeps marks: 5.18 and later do, and those it was ported back to show it.
     marks_kept: bool,
     /// What is known of the virtual router's addresses and the source address.
@@ -31,6 +33,7 @@ impl Router {
             locks: HashMap::new(),
             held: false,
             link: Link::ABSENT,
+            awaited: Vec::new(),
             marks_kept: keeps_marks(release),
             known: Vec::new(),
             told_foreign: Vec::new(),

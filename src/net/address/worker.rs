@@ -4,10 +4,11 @@ use super::kernel::Kernel;
 use super::requests::Refusal;
 use super::router::Router;
 use super::{Event, Order, Request};
-use crate::net::link::{Entry, Link};
+use crate::net::link::{Change, Entry, Link};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::Instant;
 use tracing::warn;
 
 /// Pause before anything that did not work at once is tried again.
@@ -16,10 +17,23 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Orders that are taken in one go.
 const ORDERS: usize = 256;
 
+/// Longest wait for an address that was added to come into effect.
+const EFFECT: Duration = Duration::from_millis(100);
+
+/// An answer that is told once the addresses are in effect: the kernel acknowledges an IPv6 address before it has
+/// the route by which it takes packets to it, and tells of the address when it has.
+struct Waiting {
+    number: usize,
+    answer: Event,
+    missing: Vec<Entry>,
+    until: Instant,
+}
+
 pub(super) struct Worker {
     routers: BTreeMap<usize, Router>,
     events: UnboundedSender<(usize, Event)>,
     kernel: Kernel,
+    waiting: Vec<Waiting>,
     /// The kernel's, such as `6.1.0-18-amd64`.
     release: String,
     /// That reading fails has been said.
@@ -29,7 +43,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(events: UnboundedSender<(usize, Event)>) -> anyhow::Result<Worker> {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Ok(Worker { routers: BTreeMap::new(), events, kernel: Kernel::open()?, release, warned: false })
+        let (routers, waiting, kernel) = (BTreeMap::new(), Vec::new(), Kernel::open()?);
+        Ok(Worker { routers, events, kernel, waiting, release, warned: false })
     }
 
     /// Works until the last sender of orders is gone.
@@ -38,6 +53,7 @@ impl Worker {
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut inbox = Vec::new();
         loop {
+            let until = self.waiting.iter().map(|waiting| waiting.until).min();
             let unsettled = self.kernel.unread || self.routers.values().any(Router::lacks_locks);
             tokio::select! {
                 // A flood of changes elsewhere on the host must not hold up a request.
@@ -46,13 +62,22 @@ impl Worker {
                     0 => return,
                     _ => self.obey(&mut inbox).await,
                 },
-                change = self.kernel.next() => {
-                    if self.routers.values().any(|router| router.is_contradicted_by(&change)) {
-                        self.read_everything().await;
-                    }
-                },
+                change = self.kernel.next() => self.follow(&change).await,
+                () = sleep_until(until) => self.tell_waiting(|waiting| waiting.until <= Instant::now()),
                 _ = retry.tick(), if unsettled => self.settle().await,
             }
+        }
+    }
+
+    async fn follow(&mut self, change: &Change) {
+        if let Change::Address(entry) = change {
+            for waiting in &mut self.waiting {
+                waiting.missing.retain(|missing| !missing.same_place(entry));
+            }
+            self.tell_waiting(|waiting| waiting.missing.is_empty());
+        }
+        if self.routers.values().any(|router| router.is_contradicted_by(change)) {
+            self.read_everything().await;
         }
     }
 
@@ -69,8 +94,17 @@ impl Worker {
                     if std::mem::take(&mut new) {
                         self.read_everything().await;
                     }
+                    self.tell_waiting(|waiting| waiting.number == number);
                     let answer = self.handle(number, request).await;
-                    self.tell(number, [answer]);
+                    let awaited =
+                        self.routers.get_mut(&number).map(|router| std::mem::take(&mut router.awaited));
+                    match awaited.filter(|awaited| !awaited.is_empty()) {
+                        Some(missing) => {
+                            let until = Instant::now() + EFFECT;
+                            self.waiting.push(Waiting { number, answer, missing, until });
+                        }
+                        None => self.tell(number, [answer]),
+                    }
                 }
             }
         }
@@ -86,16 +120,27 @@ impl Worker {
         }
     }
 
+    /// Tells the answers that have waited long enough.
+    fn tell_waiting(&mut self, is_over: impl Fn(&Waiting) -> bool) {
+        for Waiting { number, answer, .. } in self.waiting.extract_if(.., |waiting| is_over(waiting)) {
+            let _ = self.events.send((number, answer));
+        }
+    }
+
     /// Reads what is there: for a new router, after a loss, after a contradiction.
     async fn read_everything(&mut self) {
         match self.read().await {
             Ok((links, entries)) => {
                 self.kernel.unread = false;
                 self.warned = false;
+                let mut gone = Vec::new();
                 for (number, router) in &mut self.routers {
                     let link = links.get(&router.settings.interface).copied().unwrap_or(Link::ABSENT);
-                    let gone = router.see(link, &entries);
-                    gone.into_iter().for_each(|event| drop(self.events.send((*number, event))));
+                    gone.extend(router.see(link, &entries).into_iter().map(|event| (*number, event)));
+                }
+                for (number, event) in gone {
+                    self.tell_waiting(|waiting| waiting.number == number);
+                    self.tell(number, [event]);
                 }
                 self.settle_routers().await;
             }
@@ -163,5 +208,12 @@ impl Worker {
         let news = router.news();
         self.tell(number, news);
         done
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
