@@ -54,7 +54,8 @@ pub struct Host {
     /// Tells our hosts from those of linked environments.
     #[serde(deserialize_with = "text")]
     pub environment_uuid: Option<String>,
-    #[serde(deserialize_with = "labels")]
+    // Nothing in the state file, since null would be read as none.
+    #[serde(deserialize_with = "labels", skip_serializing_if = "Option::is_none")]
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -92,7 +93,7 @@ pub struct Service {
     #[serde(deserialize_with = "text")]
     pub environment_uuid: Option<String>,
     /// Scheduling rules are among them.
-    #[serde(deserialize_with = "labels")]
+    #[serde(deserialize_with = "labels", skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
     /// Published on the host: `80:80/tcp`.
     #[serde(deserialize_with = "entries")]
