@@ -80,6 +80,7 @@ fn configuration(host: &Host, hosts: usize, speech: &Speech, settings: &Settings
 /// Ends all of its processes as a crash would. Stopped first, or the parent would start a new child, or the child end
 /// in good order because its parent has died.
 pub fn kill9(process: &Process) -> Result<()> {
+    ensure!(process.exit_status().is_none(), "keepalived has ended");
     let own = process.pid();
     let program = fs::read_link(format!("/proc/{own}/exe"))?;
     let mut pids = vec![own];

@@ -14,5 +14,6 @@ mod scenarios;
 mod several_addresses;
 mod site;
 mod speech;
+mod steady;
 mod with_frr;
 mod with_keepalived;

@@ -2,6 +2,7 @@
 
 use crate::site::{Kind, OVERLAP, SOON, Settings, Site};
 use crate::speech::Speech;
+use crate::steady::steady;
 use anyhow::{Result, ensure};
 use outrider::lab::process::Process;
 use std::time::{Duration, Instant};
@@ -101,15 +102,15 @@ async fn there_and_back(speech: Speech) -> Result<()> {
 /// The group of Rancher's catalog: version 2, multicast, a password.
 #[tokio::test]
 async fn of_version_2_with_a_password() -> Result<()> {
-    there_and_back(Speech::V2_PASS).await
+    steady(async || there_and_back(Speech::V2_PASS).await).await
 }
 
 #[tokio::test]
 async fn of_version_2_unicast() -> Result<()> {
-    there_and_back(Speech::V2_UNICAST).await
+    steady(async || there_and_back(Speech::V2_UNICAST).await).await
 }
 
 #[tokio::test]
 async fn of_version_3_unicast() -> Result<()> {
-    there_and_back(Speech::V3_UNICAST).await
+    steady(async || there_and_back(Speech::V3_UNICAST).await).await
 }

@@ -3,6 +3,7 @@
 
 use crate::site::{BUSY, Kind, OVERLAP, SOON, Settings, Site, count};
 use crate::speech::Speech;
+use crate::steady::steady;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
@@ -41,155 +42,188 @@ async fn held_back(theirs: Speech, ours: Speech, said: &[&str]) -> Result<()> {
 
 #[tokio::test]
 async fn theirs_version_2_ours_version_3() -> Result<()> {
-    let said = ["10.10.10.12 speaks VRRP V2", "set OUTRIDER_VRRP_VERSION alike"];
-    held_back(Speech::V2_UNICAST, Speech::V3_UNICAST, &said).await
+    steady(async || {
+        let said = ["10.10.10.12 speaks VRRP V2", "set OUTRIDER_VRRP_VERSION alike"];
+        held_back(Speech::V2_UNICAST, Speech::V3_UNICAST, &said).await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn theirs_version_3_ours_version_2() -> Result<()> {
-    let said = ["10.10.10.12 speaks VRRP V3", "set OUTRIDER_VRRP_VERSION alike"];
-    held_back(Speech::V3_UNICAST, Speech::V2_UNICAST, &said).await
+    steady(async || {
+        let said = ["10.10.10.12 speaks VRRP V3", "set OUTRIDER_VRRP_VERSION alike"];
+        held_back(Speech::V3_UNICAST, Speech::V2_UNICAST, &said).await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn another_password() -> Result<()> {
-    let theirs = Speech { password: Some("theirs"), ..Speech::V2 };
-    let ours = Speech { password: Some("ours"), ..Speech::V2 };
-    let said = ["10.10.10.12 sends another password", "set OUTRIDER_AUTH_PASS alike"];
-    held_back(theirs, ours, &said).await
+    steady(async || {
+        let theirs = Speech { password: Some("theirs"), ..Speech::V2 };
+        let ours = Speech { password: Some("ours"), ..Speech::V2 };
+        let said = ["10.10.10.12 sends another password", "set OUTRIDER_AUTH_PASS alike"];
+        held_back(theirs, ours, &said).await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_password_that_only_they_have() -> Result<()> {
-    let theirs = Speech { password: Some("theirs"), ..Speech::V2 };
-    let said = ["10.10.10.12 sends a password, this host has none", "set OUTRIDER_AUTH_PASS alike"];
-    held_back(theirs, Speech::V2, &said).await
+    steady(async || {
+        let theirs = Speech { password: Some("theirs"), ..Speech::V2 };
+        let said = ["10.10.10.12 sends a password, this host has none", "set OUTRIDER_AUTH_PASS alike"];
+        held_back(theirs, Speech::V2, &said).await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_password_that_only_we_have() -> Result<()> {
-    let ours = Speech { password: Some("ours"), ..Speech::V2 };
-    let said = ["10.10.10.12 sends no password", "set OUTRIDER_AUTH_PASS there, or nowhere"];
-    held_back(Speech::V2, ours, &said).await
+    steady(async || {
+        let ours = Speech { password: Some("ours"), ..Speech::V2 };
+        let said = ["10.10.10.12 sends no password", "set OUTRIDER_AUTH_PASS there, or nowhere"];
+        held_back(Speech::V2, ours, &said).await
+    })
+    .await
 }
 
 /// It rejects our adverts, so it takes the address although we have it. We cannot keep it from that, but clients find
 /// us all the same, since every announcement is answered by one.
 #[tokio::test]
 async fn a_password_that_only_they_have_and_they_come_later() -> Result<()> {
-    let mut site = Site::new(2, Speech::V2).await?;
-    site.start_holder(OURS, Kind::Outrider.at(150)).await?;
-    site.client_uses(OURS).await?;
-    let theirs = Speech { password: Some("theirs"), ..Speech::V2 };
-    site.start_speaking(THEIRS, Kind::Keepalived.at(100), theirs).await?;
-    site.log(OURS).wait_for_line("10.10.10.12 sends a password, this host has none", SOON).await?;
-    site.wait_for_client_to_know(THEIRS).await?;
-    // It announces twice, a second apart.
-    for _ in 0..2 {
-        site.wait_for_client_to_know(OURS).await?;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-    site.wait_for_holders(&[OURS, THEIRS]).await?;
-    let since = Instant::now();
-    site.stop(THEIRS).await?;
-    site.assert_settles(OURS, since, BUSY, OVERLAP).await
+    steady(async || {
+        let mut site = Site::new(2, Speech::V2).await?;
+        site.start_holder(OURS, Kind::Outrider.at(150)).await?;
+        site.client_uses(OURS).await?;
+        let theirs = Speech { password: Some("theirs"), ..Speech::V2 };
+        site.start_speaking(THEIRS, Kind::Keepalived.at(100), theirs).await?;
+        site.log(OURS).wait_for_line("10.10.10.12 sends a password, this host has none", SOON).await?;
+        site.wait_for_client_to_know(THEIRS).await?;
+        // It announces twice, a second apart.
+        for _ in 0..2 {
+            site.wait_for_client_to_know(OURS).await?;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        site.wait_for_holders(&[OURS, THEIRS]).await?;
+        let since = Instant::now();
+        site.stop(THEIRS).await?;
+        site.assert_settles(OURS, since, BUSY, OVERLAP).await
+    })
+    .await
 }
 
 /// keepalived 2.2 drops the adverts of a router with other addresses, so it would claim the address beside ours: ours
 /// may not be the one to claim.
 #[tokio::test]
 async fn another_list_of_addresses() -> Result<()> {
-    let speech = Speech::V3_UNICAST;
-    let mut site = Site::new(2, speech).await?;
-    let more = Settings { more_addresses: &["10.10.10.3"], ..Kind::Keepalived.at(100) };
-    site.start_holder(THEIRS, more).await?;
-    let since = Instant::now();
-    site.start_backup(OURS, Kind::Outrider.at(150)).await?;
-    let said = "10.10.10.12 advertises other addresses for our virtual router (10.10.10.2, 10.10.10.3); \
-                set OUTRIDER_VIP alike";
-    site.log(OURS).wait_for_line(said, SOON).await?;
-    tokio::time::sleep(LONG).await;
-    site.assert_alone(THEIRS, since)?;
+    steady(async || {
+        let speech = Speech::V3_UNICAST;
+        let mut site = Site::new(2, speech).await?;
+        let more = Settings { more_addresses: &["10.10.10.3"], ..Kind::Keepalived.at(100) };
+        site.start_holder(THEIRS, more).await?;
+        let since = Instant::now();
+        site.start_backup(OURS, Kind::Outrider.at(150)).await?;
+        let said = "10.10.10.12 advertises other addresses for our virtual router (10.10.10.2, 10.10.10.3); \
+                    set OUTRIDER_VIP alike";
+        site.log(OURS).wait_for_line(said, SOON).await?;
+        tokio::time::sleep(LONG).await;
+        site.assert_alone(THEIRS, since)?;
 
-    let since = site.client_uses(THEIRS).await?;
-    site.stop(THEIRS).await?;
-    site.assert_settles(OURS, since, OVERLAP, speech.skew() + BUSY).await
+        let since = site.client_uses(THEIRS).await?;
+        site.stop(THEIRS).await?;
+        site.assert_settles(OURS, since, OVERLAP, speech.skew() + BUSY).await
+    })
+    .await
 }
 
 /// In version 2 the interval is not learnt: whoever has another one is not heard by keepalived.
 #[tokio::test]
 async fn another_interval_in_version_2() -> Result<()> {
-    let speech = Speech::V2_UNICAST;
-    let mut site = Site::new(2, speech).await?;
-    site.start_holder(THEIRS, Kind::Keepalived.at(100)).await?;
-    let since = Instant::now();
-    let slow = Settings { variables: &[("OUTRIDER_ADVERT_INTERVAL", "2s")], ..Kind::Outrider.at(150) };
-    site.start(OURS, slow).await?;
-    let said = "10.10.10.12 advertises every 1s, this host every 2s; set OUTRIDER_ADVERT_INTERVAL alike";
-    site.log(OURS).wait_for_line(said, SOON).await?;
-    tokio::time::sleep(Duration::from_secs(9)).await;
-    site.assert_alone(THEIRS, since)
+    steady(async || {
+        let speech = Speech::V2_UNICAST;
+        let mut site = Site::new(2, speech).await?;
+        site.start_holder(THEIRS, Kind::Keepalived.at(100)).await?;
+        let since = Instant::now();
+        let slow = Settings { variables: &[("OUTRIDER_ADVERT_INTERVAL", "2s")], ..Kind::Outrider.at(150) };
+        site.start(OURS, slow).await?;
+        let said = "10.10.10.12 advertises every 1s, this host every 2s; set OUTRIDER_ADVERT_INTERVAL alike";
+        site.log(OURS).wait_for_line(said, SOON).await?;
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        site.assert_alone(THEIRS, since)
+    })
+    .await
 }
 
 /// In version 3 it is: outrider waits for three of theirs, and goes back to its own when it is Active.
 #[tokio::test]
 async fn another_interval_in_version_3_is_learnt() -> Result<()> {
-    let speech = Speech::V3_UNICAST;
-    let mut site = Site::new(2, speech).await?;
-    site.start_holder(THEIRS, Kind::Keepalived.at(100)).await?;
-    let since = Instant::now();
-    let fast = Settings { variables: &[("OUTRIDER_ADVERT_INTERVAL", "50ms")], ..Kind::Outrider.at(150) };
-    site.start_backup(OURS, fast).await?;
-    site.assert_calm(THEIRS).await?;
-    site.assert_alone(THEIRS, since)?;
-    let since = site.client_uses(THEIRS).await?;
-    site.stop(THEIRS).await?;
-    site.assert_settles(OURS, since, OVERLAP, speech.skew() + BUSY).await?;
+    steady(async || {
+        let speech = Speech::V3_UNICAST;
+        let mut site = Site::new(2, speech).await?;
+        site.start_holder(THEIRS, Kind::Keepalived.at(100)).await?;
+        let since = Instant::now();
+        let fast = Settings { variables: &[("OUTRIDER_ADVERT_INTERVAL", "50ms")], ..Kind::Outrider.at(150) };
+        site.start_backup(OURS, fast).await?;
+        site.assert_calm(THEIRS).await?;
+        site.assert_alone(THEIRS, since)?;
+        let since = site.client_uses(THEIRS).await?;
+        site.stop(THEIRS).await?;
+        site.assert_settles(OURS, since, OVERLAP, speech.skew() + BUSY).await?;
 
-    // keepalived learns ours, too.
-    let since = Instant::now();
-    site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
-    site.assert_calm(OURS).await?;
-    site.assert_alone(OURS, since)
+        // keepalived learns ours, too.
+        let since = Instant::now();
+        site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
+        site.assert_calm(OURS).await?;
+        site.assert_alone(OURS, since)
+    })
+    .await
 }
 
 /// keepalived accepts only the checksum that covers the pseudo-header. By unicast it gets that from the first moment
 /// it was heard with it, whatever is set.
 #[tokio::test]
 async fn another_checksum_by_unicast_is_put_right() -> Result<()> {
-    let mut site = Site::new(2, Speech::V3_UNICAST).await?;
-    let message = Settings { variables: &[("OUTRIDER_CHECKSUM", "message")], ..Kind::Outrider.at(150) };
-    site.start_holder(THEIRS, Kind::Keepalived.at(100)).await?;
-    site.start_backup(OURS, message).await?;
-    let since = site.client_uses(THEIRS).await?;
-    site.stop(THEIRS).await?;
-    site.assert_settles(OURS, since, OVERLAP, site.speech.skew() + BUSY).await?;
-    let since = Instant::now();
-    site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
-    site.assert_calm(OURS).await?;
-    site.assert_alone(OURS, since)?;
+    steady(async || {
+        let mut site = Site::new(2, Speech::V3_UNICAST).await?;
+        let message = Settings { variables: &[("OUTRIDER_CHECKSUM", "message")], ..Kind::Outrider.at(150) };
+        site.start_holder(THEIRS, Kind::Keepalived.at(100)).await?;
+        site.start_backup(OURS, message).await?;
+        let since = site.client_uses(THEIRS).await?;
+        site.stop(THEIRS).await?;
+        site.assert_settles(OURS, since, OVERLAP, site.speech.skew() + BUSY).await?;
+        let since = Instant::now();
+        site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
+        site.assert_calm(OURS).await?;
+        site.assert_alone(OURS, since)?;
 
-    // Not heard yet: it claims the address, and yields to the first advert in its own form.
-    site.crash(OURS).await?;
-    site.stop(THEIRS).await?;
-    site.wait_for_holders(&[]).await?;
-    site.start_holder(OURS, message).await?;
-    let since = site.client_uses(OURS).await?;
-    site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
-    let claim = site.log(THEIRS).wait_for_line("Entering MASTER STATE", SOON).await?;
-    site.log(THEIRS).wait_for_line_since(claim.at, "Entering BACKUP STATE", SOON).await?;
-    site.assert_settles(OURS, since, site.speech.interval() * 2 + BUSY, OVERLAP).await
+        // Not heard yet: it claims the address, and yields to the first advert in its own form.
+        site.crash(OURS).await?;
+        site.stop(THEIRS).await?;
+        site.wait_for_holders(&[]).await?;
+        site.start_holder(OURS, message).await?;
+        let since = site.client_uses(OURS).await?;
+        site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
+        let claim = site.log(THEIRS).wait_for_line("Entering MASTER STATE", SOON).await?;
+        site.log(THEIRS).wait_for_line_since(claim.at, "Entering BACKUP STATE", SOON).await?;
+        site.assert_settles(OURS, since, site.speech.interval() * 2 + BUSY, OVERLAP).await
+    })
+    .await
 }
 
 /// By multicast everybody gets the same, so somebody has to set it. keepalived says nothing more while it gets what it
 /// rejects, so that this is said when it is heard for the first time.
 #[tokio::test]
 async fn another_checksum_by_multicast_is_named() -> Result<()> {
-    let mut site = Site::new(2, Speech::V3).await?;
-    let message = Settings { variables: &[("OUTRIDER_CHECKSUM", "message")], ..Kind::Outrider.at(150) };
-    site.start_holder(OURS, message).await?;
-    site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
-    let said = "10.10.10.12 uses the pseudo-header form of checksum, this host the message form, which it may reject; \
-         set OUTRIDER_CHECKSUM";
-    site.log(OURS).wait_for_line(said, SOON).await.map(drop)
+    steady(async || {
+        let mut site = Site::new(2, Speech::V3).await?;
+        let message = Settings { variables: &[("OUTRIDER_CHECKSUM", "message")], ..Kind::Outrider.at(150) };
+        site.start_holder(OURS, message).await?;
+        site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
+        let said = "10.10.10.12 uses the pseudo-header form of checksum, this host the message form, which it may reject; \
+             set OUTRIDER_CHECKSUM";
+        site.log(OURS).wait_for_line(said, SOON).await.map(drop)
+    })
+    .await
 }

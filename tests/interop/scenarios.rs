@@ -124,8 +124,11 @@ pub async fn ours_preempts(speech: Speech, kind: Kind) -> Result<()> {
     preempts(speech, (THEIRS, kind.at(100)), (OURS, ours(150).preempting())).await
 }
 
+/// Our second burst of announcements is left out, a second after the first: vrrpd's first advert over IPv6 is lost, so
+/// that it could come after vrrpd's only announcement.
 pub async fn theirs_preempts(speech: Speech, kind: Kind) -> Result<()> {
-    preempts(speech, (OURS, ours(100)), (THEIRS, kind.at(150).preempting())).await
+    let ours = Settings { variables: &[("OUTRIDER_GARP_DELAY", "0s")], ..ours(100) };
+    preempts(speech, (OURS, ours), (THEIRS, kind.at(150).preempting())).await
 }
 
 /// A higher priority that is told to leave the address where it is, does; so does an equal one in any case.
@@ -158,6 +161,7 @@ macro_rules! tests {
             use crate::scenarios;
             use crate::site::Kind;
             use crate::speech::Speech;
+            use crate::steady::steady;
             use anyhow::Result;
 
             $crate::scenarios::tests! { @each $which, Kind::$kind;
@@ -172,7 +176,7 @@ macro_rules! tests {
     (@each $which:expr, $kind:expr; $($name:ident)*) => {
         $(#[tokio::test]
         async fn $name() -> Result<()> {
-            scenarios::$name($which, $kind).await
+            steady(async || scenarios::$name($which, $kind).await).await
         })*
     };
 }

@@ -2,6 +2,7 @@
 
 use crate::site::{BUSY, Kind, OVERLAP, Settings, Site, count, wait_until};
 use crate::speech::Speech;
+use crate::steady::steady;
 use anyhow::{Result, ensure};
 use std::net::IpAddr;
 use std::time::Instant;
@@ -48,19 +49,25 @@ async fn go_together(theirs: Settings, ours: Settings, others: &[&str]) -> Resul
 /// In another order.
 #[tokio::test]
 async fn two_of_ipv4() -> Result<()> {
-    let theirs = Settings { more_addresses: &["10.10.10.3"], ..Kind::Keepalived.at(100) };
-    let ours = Settings {
-        variables: &[("OUTRIDER_VIP", "10.10.10.3, 10.10.10.2"), ("OUTRIDER_VRID", "2")],
-        ..Kind::Outrider.at(150)
-    };
-    go_together(theirs, ours, &["10.10.10.3"]).await
+    steady(async || {
+        let theirs = Settings { more_addresses: &["10.10.10.3"], ..Kind::Keepalived.at(100) };
+        let ours = Settings {
+            variables: &[("OUTRIDER_VIP", "10.10.10.3, 10.10.10.2"), ("OUTRIDER_VRID", "2")],
+            ..Kind::Outrider.at(150)
+        };
+        go_together(theirs, ours, &["10.10.10.3"]).await
+    })
+    .await
 }
 
 /// One router of IPv4; the address of IPv6 is not in its adverts.
 #[tokio::test]
 async fn one_of_ipv4_and_one_of_ipv6() -> Result<()> {
-    let theirs = Settings { excluded_addresses: &["2001:db8::2"], ..Kind::Keepalived.at(100) };
-    let ours =
-        Settings { variables: &[("OUTRIDER_VIP", "10.10.10.2, 2001:db8::2")], ..Kind::Outrider.at(150) };
-    go_together(theirs, ours, &["2001:db8::2"]).await
+    steady(async || {
+        let theirs = Settings { excluded_addresses: &["2001:db8::2"], ..Kind::Keepalived.at(100) };
+        let ours =
+            Settings { variables: &[("OUTRIDER_VIP", "10.10.10.2, 2001:db8::2")], ..Kind::Outrider.at(150) };
+        go_together(theirs, ours, &["2001:db8::2"]).await
+    })
+    .await
 }

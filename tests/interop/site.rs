@@ -396,6 +396,10 @@ impl Drop for Site {
     fn drop(&mut self) {
         let mut lines: Vec<(Instant, String)> = Vec::new();
         for (host, router) in self.routers.iter().enumerate() {
+            if let Some(Router::Keepalived(process)) = router {
+                // Else its child would be left over.
+                let _ = keepalived::kill9(process);
+            }
             for process in router.iter().flat_map(Router::processes) {
                 self.past.extend(process.lines().into_iter().map(|line| (host, line)));
             }

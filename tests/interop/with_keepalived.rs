@@ -3,6 +3,7 @@
 use crate::scenarios;
 use crate::site::{BUSY, Kind, OVERLAP, Site, ip};
 use crate::speech::Speech;
+use crate::steady::steady;
 use anyhow::Result;
 
 scenarios::tests! { Keepalived:
@@ -20,24 +21,27 @@ mod v2_unicast {
 
     #[tokio::test]
     async fn stops() -> Result<()> {
-        scenarios::stops(Speech::V2_UNICAST, Kind::Keepalived).await
+        steady(async || scenarios::stops(Speech::V2_UNICAST, Kind::Keepalived).await).await
     }
 
     #[tokio::test]
     async fn dies() -> Result<()> {
-        scenarios::dies(Speech::V2_UNICAST, Kind::Keepalived).await
+        steady(async || scenarios::dies(Speech::V2_UNICAST, Kind::Keepalived).await).await
     }
 }
 
 /// A host that is our default gateway and has the address cannot vouch for the network once it is dead.
 #[tokio::test]
 async fn our_gateway_dies() -> Result<()> {
-    let speech = Speech::V3_UNICAST;
-    let mut site = Site::new(2, speech).await?;
-    ip(site.namespace(0), &format!("route add default via {} dev eth0", speech.source(1))).await?;
-    site.start_holder(1, Kind::Keepalived.at(100)).await?;
-    site.start_backup(0, Kind::Outrider.at(150)).await?;
-    let since = site.client_uses(1).await?;
-    site.crash(1).await?;
-    site.assert_settles(0, since, OVERLAP, speech.master_down() + BUSY).await
+    steady(async || {
+        let speech = Speech::V3_UNICAST;
+        let mut site = Site::new(2, speech).await?;
+        ip(site.namespace(0), &format!("route add default via {} dev eth0", speech.source(1))).await?;
+        site.start_holder(1, Kind::Keepalived.at(100)).await?;
+        site.start_backup(0, Kind::Outrider.at(150)).await?;
+        let since = site.client_uses(1).await?;
+        site.crash(1).await?;
+        site.assert_settles(0, since, OVERLAP, speech.master_down() + BUSY).await
+    })
+    .await
 }
