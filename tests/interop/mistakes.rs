@@ -207,6 +207,7 @@ async fn another_checksum_by_unicast_is_put_right() -> Result<()> {
         site.start_backup(THEIRS, Kind::Keepalived.at(100)).await?;
         let claim = site.log(THEIRS).wait_for_line("Entering MASTER STATE", SOON).await?;
         site.log(THEIRS).wait_for_line_since(claim.at, "Entering BACKUP STATE", SOON).await?;
+        site.wait_for_spell(THEIRS, since).await?;
         site.assert_settles(OURS, since, site.speech.interval() * 2 + BUSY, OVERLAP).await
     })
     .await

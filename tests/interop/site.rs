@@ -285,6 +285,15 @@ impl Site {
         waited.await.with_context(|| format!("{:?} have it, not {wanted:?}", self.holders()))
     }
 
+    /// Waits until the kernel of a host has told that the address was there since. A router's log may be read before.
+    pub async fn wait_for_spell(&self, host: usize, since: Instant) -> Result<()> {
+        let seen = async || {
+            let changes = self.holders.changes(self.lab.watcher());
+            Ok(changes.iter().any(|change| change.host == host && change.held && change.at >= since))
+        };
+        wait_until("the address was on the host", seen).await
+    }
+
     /// The same as [`Site::assert_held`], and that clients are told.
     pub async fn assert_settles(
         &self,
