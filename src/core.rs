@@ -34,7 +34,7 @@ use command::Command;
 use event::{Event, State};
 use fitness::Fitness;
 use guard::{Guard, Watch};
-pub use input::{Force, Heard, Kernel, Outcome};
+pub use input::{Force, Heard, Kernel, Outcome, Wish};
 use members::Membership;
 use peers::Peers;
 use probe::Probe;
@@ -394,11 +394,11 @@ impl Agent {
                 self.foreign = Some(why.clone());
             }
             Kernel::ForeignGone => self.foreign = None,
-            Kernel::Failed { adding: true, why } => {
+            Kernel::Failed { to: Wish::Add, why } => {
                 self.refused = Some((format!("the kernel refused the address: {why}"), now + REFUSAL));
             }
             // What was asked for before the address was given up does not matter any more.
-            Kernel::Failed { adding: false, why } if self.router.state() == State::Active => {
+            Kernel::Failed { why, .. } if self.router.state() == State::Active => {
                 let text = format!("the kernel refused to renew or remove the address: {why}");
                 self.warn(self.settings.source, "kernel", text);
             }

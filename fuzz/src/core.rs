@@ -10,7 +10,7 @@ use arbitrary::{Result, Unstructured};
 use judge::Judge;
 use outrider::core::command::Command;
 use outrider::core::members::Standing;
-use outrider::core::{Agent, Force, Kernel, Outcome, Settings, Time};
+use outrider::core::{Agent, Force, Kernel, Outcome, Settings, Time, Wish};
 use scene::{CHECKS, Scene};
 use std::collections::VecDeque;
 use std::fmt::Arguments;
@@ -198,8 +198,8 @@ impl Play {
                     Kernel::Gone,
                     Kernel::Foreign(why.clone()),
                     Kernel::ForeignGone,
-                    Kernel::Failed { adding: true, why: why.clone() },
-                    Kernel::Failed { adding: false, why },
+                    Kernel::Failed { to: Wish::Add, why: why.clone() },
+                    Kernel::Failed { to: Wish::Renew, why },
                     Kernel::TooLate,
                     Kernel::Removed,
                 ];

@@ -16,7 +16,8 @@ pub enum Outcome {
     Fail(String),
 }
 
-/// What the kernel did about the addresses, or what happened to them.
+/// What the kernel did about the addresses, or what happened to them. Requests are answered in their order, each
+/// once: by `Added`, `Renewed`, `Removed`, `TooLate` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// They were added by a request sent at this moment.
@@ -35,8 +36,8 @@ pub enum Kernel {
     TooLate,
     /// A request failed.
     Failed {
-        /// Whether it was to add (else: to renew or to remove).
-        adding: bool,
+        /// What it was to do.
+        to: Wish,
         /// The error, for people.
         why: String,
     },
@@ -46,6 +47,24 @@ pub enum Kernel {
     Foreign(String),
     /// That is over.
     ForeignGone,
+}
+
+impl Kernel {
+    /// Whether it answers a request; the others come unasked.
+    pub fn is_to_a_request(&self) -> bool {
+        !matches!(self, Kernel::Gone | Kernel::Foreign(_) | Kernel::ForeignGone)
+    }
+}
+
+/// What the kernel was asked to do with the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// Add them.
+    Add,
+    /// Renew their lifetime.
+    Renew,
+    /// Remove them.
+    Remove,
 }
 
 /// A datagram that was understood.

@@ -22,7 +22,7 @@ use crate::core::command::Command;
 use crate::core::event::{Event, State};
 use crate::core::lease::Lease;
 use crate::core::timing;
-use crate::core::{Kernel, Settings, Time};
+use crate::core::{Kernel, Settings, Time, Wish};
 use active::Leaving;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -151,6 +151,9 @@ pub struct Router {
     /// Some exactly while Active.
     holding: Option<Holding>,
     removing: Option<Time>,
+    /// Removals that have no answer yet. Answers come in the order of the requests: until then they are about what
+    /// was asked in an earlier time as Active.
+    unanswered: u32,
     /// Priority 0 is to be repeated: when, and how often.
     farewell: Option<(Time, u8)>,
 }
@@ -177,6 +180,7 @@ impl Router {
             fault: None,
             holding: None,
             removing: None,
+            unanswered: 0,
             farewell: None,
         };
         router.listen_anew(now);
@@ -327,7 +331,13 @@ impl Router {
     /// What the kernel did about the address.
     pub fn kernel(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
         match (self.state, answer) {
-            (_, Kernel::Removed) => self.removing = None,
+            (_, Kernel::Removed | Kernel::Failed { to: Wish::Remove, .. }) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                if self.unanswered == 0 && *answer == Kernel::Removed {
+                    self.removing = None;
+                }
+            }
+            (State::Active, answer) if self.unanswered > 0 && answer.is_to_a_request() => {}
             (State::Active, answer) => self.kernel_active(now, answer, out),
             // Answers to what was asked before the address was given up: its removal is on the way.
             (State::Initialize | State::Backup | State::Fault, _) => {}

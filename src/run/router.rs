@@ -10,7 +10,7 @@ use crate::core::auth::Auth;
 use crate::core::command::Command;
 use crate::core::event::Event;
 use crate::core::members;
-use crate::core::{self, Agent, Heard, Kernel, Time, timing};
+use crate::core::{self, Agent, Heard, Kernel, Time, Wish, timing};
 use crate::metadata::Snapshot;
 use crate::net::announce::Announcer;
 use crate::net::link::Link;
@@ -208,8 +208,12 @@ impl<'a> VirtualRouter<'a> {
             address::Event::Removed => Kernel::Removed,
             address::Event::TooLate(_) | address::Event::Late(_) => Kernel::TooLate,
             address::Event::Failed { request, error } => {
-                let adding = matches!(request, address::Request::Add { .. });
-                Kernel::Failed { adding, why: error }
+                let to = match request {
+                    address::Request::Add { .. } => Wish::Add,
+                    address::Request::Renew { .. } => Wish::Renew,
+                    address::Request::Remove => Wish::Remove,
+                };
+                Kernel::Failed { to, why: error }
             }
             address::Event::Gone { .. } => Kernel::Gone,
             address::Event::Foreign { address, interface, clear_with } => {

@@ -8,7 +8,7 @@ use crate::plan::{MS, Micros};
 use crate::process::Told;
 use crate::random::Random;
 use crate::world::{Happening, World};
-use outrider::core::{Kernel as Answer, Time};
+use outrider::core::{Kernel as Answer, Time, Wish};
 use std::collections::VecDeque;
 
 /// The address on one host.
@@ -174,7 +174,7 @@ impl World {
         }
         if matches!(request, Request::Renew { .. }) && !process.thread.held {
             let why = "there is nothing to renew".to_owned();
-            return self.tell_kernel(h, Answer::Failed { adding: false, why });
+            return self.tell_kernel(h, Answer::Failed { to: Wish::Renew, why });
         }
         process.thread.stage = Stage::Checked { request, sent };
         if matches!(request, Request::Add { .. } | Request::Renew { .. }) {
@@ -211,7 +211,7 @@ impl World {
         match request {
             Request::Add { .. } if refused => {
                 let why = "operation not permitted".to_owned();
-                self.tell_kernel(h, Answer::Failed { adding: true, why });
+                self.tell_kernel(h, Answer::Failed { to: Wish::Add, why });
             }
             Request::Add { not_after } | Request::Renew { not_after } => {
                 thread.held = true;

@@ -162,7 +162,8 @@ impl World {
             resigned.filter(|at| *at > awake && *at > seen.accepted && *at > deaf && !self.plan.preempt);
         let mut bound = match in_order {
             Some(resigned) => ready.max(resigned) + skew,
-            None => ready.max(seen.accepted) + master_down,
+            // A resignation has its turn waited for, even where that ends later.
+            None => (ready.max(seen.accepted) + master_down).max(resigned.map_or(0, |at| at + skew)),
         };
         if !seen.heard_any {
             let metadata = if self.plan.metadata { 2 * SECOND + 100 * MS } else { 0 };
@@ -292,7 +293,8 @@ impl World {
     /// Master_Down: nobody whom none reached for longer claims.
     fn judge_isolation(&mut self, h: usize) {
         let long = self.plan.master_down(1).max(SECOND) + self.plan.net.longest() + SLACK;
-        let alone = self.watch.seen[h].alone_since.is_some_and(|since| self.now > since + long);
+        let alone = self.watch.seen[h].alone_since;
+        let alone = alone.is_some_and(|since| self.now > since.max(self.watch.stragglers) + long);
         let slow = !self.obstacles.slow.is_empty();
         if alone && !slow && self.guards(h) > 0 {
             self.violated(Property::Isolation, format!("lb{h} claims while nobody reaches it"));
@@ -329,13 +331,17 @@ impl World {
         }
         let long = plan.master_down(1);
         let settled = self.is_calm(long) && self.watch.agreed.is_some_and(|since| self.now > since + long);
-        if step < plan.net.longest() + plan.net.jitter + MS || !settled {
+        // Who became fit during the silence waits for its Skew_Time from then on.
+        let since: Vec<Micros> = self.watch.seen.iter().map(|seen| seen.bears).collect();
+        let waited = |h: usize, following: Following| since[h] <= following.at;
+        if step < plan.net.longest() + plan.net.jitter + MS || !settled || !waited(h, following) {
             return;
         }
         for other in (0..self.plan.hosts).filter(|other| *other != h) {
             let twice = self.watch.seen[other].tenure.is_some_and(|tenure| {
                 let same = tenure.after.is_some_and(|theirs| {
                     theirs.resigned.is_none()
+                        && waited(other, theirs)
                         && theirs.from == following.from
                         && theirs.at.abs_diff(following.at) <= self.plan.net.jitter + MS
                 });

@@ -156,6 +156,8 @@ pub struct Watch {
     pub troubles: u32,
     pub last_trouble: Micros,
     pub last_fault: Micros,
+    /// Messages that were slowed may arrive until then.
+    pub stragglers: Micros,
     /// Since when all that run know the same members.
     pub agreed: Option<Micros>,
     pub planned: Vec<Planned>,
@@ -172,6 +174,7 @@ impl Watch {
             troubles: 0,
             last_trouble: 0,
             last_fault: 0,
+            stragglers: 0,
             agreed: Some(0),
             planned: Vec::new(),
             sole: None,
@@ -252,6 +255,10 @@ impl World {
             *troubles = if begins { *troubles + 1 } else { troubles.saturating_sub(1) };
             self.watch.last_trouble = now;
         }
+        if let What::Slow(slow) = what {
+            self.watch.stragglers = self.watch.stragglers.max(now + slow);
+            self.watch.last_trouble = self.watch.stragglers;
+        }
         self.watch.planned.clear();
         for seen in &mut self.watch.seen {
             seen.offered = false;
@@ -303,7 +310,7 @@ impl World {
                 let mute = self.hosts.get(from).is_some_and(|host| host.mute > 0);
                 let clean = whole && !mute && self.reaches(from, to);
                 let since = &mut self.watch.clean[from][to];
-                *since = clean.then_some(since.unwrap_or(self.now));
+                *since = clean.then_some(since.unwrap_or(self.now.max(self.watch.stragglers)));
             }
         }
         for h in 0..self.plan.hosts {

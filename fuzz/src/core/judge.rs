@@ -5,7 +5,7 @@
 
 use outrider::core::command::Command;
 use outrider::core::event::{Event, State};
-use outrider::core::{Agent, Heard, Kernel, Settings, Time, timing};
+use outrider::core::{Agent, Heard, Kernel, Settings, Time, Wish, timing};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Judge {
             }
             Kernel::Foreign(_) => self.foreign = true,
             Kernel::ForeignGone => self.foreign = false,
-            Kernel::Failed { adding: true, .. } => self.refused_until = now + REFUSAL,
+            Kernel::Failed { to: Wish::Add, .. } => self.refused_until = now + REFUSAL,
             _ => {}
         }
     }

@@ -134,8 +134,6 @@ impl Router {
     pub(super) fn kernel_active(&mut self, now: Time, answer: &Kernel, out: &mut VecDeque<Command>) {
         let Some(holding) = &mut self.holding else { return };
         match answer {
-            // It was asked in an earlier time as Active, and a removal is on the way.
-            Kernel::Added { sent } | Kernel::Renewed { sent } if *sent < holding.since => {}
             Kernel::Added { sent } => {
                 holding.lease.confirmed(*sent);
                 if holding.lease.is_over(now) {
@@ -322,6 +320,7 @@ impl Router {
     fn let_go(&mut self, now: Time, to: State, why: String, out: &mut VecDeque<Command>) {
         self.holding = None;
         self.removing = Some(now);
+        self.unanswered = self.unanswered.saturating_add(1);
         self.vacated = None;
         out.push_back(Command::Remove);
         self.enter(to, why, out);

@@ -92,7 +92,7 @@ fn an_address_the_kernel_refuses_is_tried_again_later() {
     trace.kernel = false;
     trace.wait(1000);
     let why = "operation not permitted".to_owned();
-    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Failed { adding: true, why }));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Failed { to: Wish::Add, why }));
     assert_eq!(trace.state(), State::Fault);
     assert_eq!(trace.said("operation not permitted"), 1);
     trace.kernel = true;
@@ -254,6 +254,14 @@ fn what_the_kernel_did_for_an_earlier_time_as_active_confirms_nothing() {
     trace.hear(12, 0);
     assert_eq!(trace.state(), State::Active);
     trace.did.clear();
-    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
-    assert_eq!(trace.count(&Command::Announce), 0, "the removal comes next");
+    // Sent later, since somebody held the kernel's lock: still what was asked before.
+    for sent in [sent, trace.now] {
+        trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent }));
+        trace.act(|agent, now| agent.handle_kernel(now, &Kernel::TooLate));
+        assert_eq!(trace.state(), State::Active);
+        assert_eq!(trace.count(&Command::Announce), 0, "the removal comes next");
+    }
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Removed));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Added { sent: now }));
+    assert_eq!(trace.count(&Command::Announce), 5);
 }
