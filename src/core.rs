@@ -27,6 +27,7 @@ pub mod settings;
 mod tests;
 pub mod timing;
 mod verdict;
+pub mod view;
 
 use advert::Checksum;
 use auth::{Auth, Mode, Verifier};
@@ -40,6 +41,7 @@ use peers::Peers;
 use probe::Probe;
 use router::Router;
 pub use settings::{Family, Settings};
+use view::Warning;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -118,7 +120,7 @@ pub struct Agent {
     /// Adverts that went out late.
     late: u64,
     /// What was said, and how often it has happened since.
-    warned: BTreeMap<(IpAddr, &'static str), u64>,
+    warned: BTreeMap<(IpAddr, &'static str), Warning>,
     stopping: bool,
     exited: bool,
     turn: Time,
@@ -296,21 +298,28 @@ impl Agent {
 
     /// A datagram that was understood. Those of other virtual routers are ignored.
     pub fn handle_advert(&mut self, now: Time, heard: &Heard) {
+        self.take_advert(now, heard);
+    }
+
+    /// The same, and whether it counts as an advert of a peer.
+    pub fn take_advert(&mut self, now: Time, heard: &Heard) -> bool {
         self.wake(now);
         let (from, advert) = (heard.from, &heard.advert);
         if advert.vrid != self.settings.vrid {
-            return;
+            return false;
         }
         if from == self.settings.source {
             let text = format!("an advert came in from our own address {from}: is it used by another host?");
-            return self.warn(from, "own address", text);
+            self.warn(from, "own address", text);
+            return false;
         }
         if heard.ttl < self.settings.min_ttl {
             let text = format!("{from} sends with TTL {}; set OUTRIDER_MIN_TTL to accept it", heard.ttl);
-            return self.warn(from, "TTL", text);
+            self.warn(from, "TTL", text);
+            return false;
         }
         if !self.is_understood(now, heard) || !self.is_believed(now, heard) {
-            return;
+            return false;
         }
         self.notice_mistakes(now, heard);
         if advert.priority != 0 {
@@ -327,6 +336,7 @@ impl Agent {
         self.router.advert(now, from, advert, successor, &mut self.commands);
         self.notice_stubbornness(now, heard);
         self.settle(now);
+        true
     }
 
     /// A datagram for our virtual router that is broken: somebody may hold the address who cannot be followed.
@@ -362,9 +372,9 @@ impl Agent {
             || self.peers.is_missing(address)
     }
 
-    /// How many adverts went out later than a tenth of the interval after they were due.
-    pub fn late_adverts(&self) -> u64 {
-        self.late
+    /// When the next advert is due, while adverts go out at all.
+    pub fn advert_due(&self) -> Option<Time> {
+        self.router.advert_due()
     }
 
     /// Another station said by ARP that this address is its own.

@@ -72,6 +72,11 @@ impl Fitness {
         }
     }
 
+    /// Each check by name, and whether it counts as passed.
+    pub fn checks(&self) -> Vec<(String, bool)> {
+        self.checks.iter().map(|(name, check)| (name.clone(), check.fit)).collect()
+    }
+
     /// Whether the first results are still to come, and nothing speaks against this host yet.
     pub fn is_pending(&self) -> bool {
         let unfit = |check: &Check| check.looked && !check.fit;

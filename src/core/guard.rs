@@ -135,6 +135,11 @@ impl Guard {
         self.awake_at = now + self.interval;
     }
 
+    /// The last sign of life.
+    pub fn life(&self) -> Option<Time> {
+        self.life
+    }
+
     /// Whether there has been a sign of life since then.
     pub fn alive_since(&self, since: Time) -> bool {
         self.targets().is_empty() || self.life.is_some_and(|life| life >= since)

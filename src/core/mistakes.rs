@@ -4,6 +4,7 @@ use super::advert::{Checksum, Version};
 use super::auth::{Auth, Doubt, Mode, Verdict};
 use super::event::{Event, State};
 use super::members::Member;
+use super::view::Warning;
 use super::{Agent, Command, EQUAL, Freshness, Heard, Time, WARNED_MAX};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -214,9 +215,11 @@ impl Agent {
         if self.warned.len() >= WARNED_MAX && !self.warned.contains_key(&(from, kind)) {
             return;
         }
-        let count = self.warned.entry((from, kind)).or_insert(0);
-        *count += 1;
-        if *count == 1 {
+        let (Event::Warning(text) | Event::Alarm(text)) = &event else { return };
+        let new = || Warning { from, kind, text: text.clone(), count: 0 };
+        let warning = self.warned.entry((from, kind)).or_insert_with(new);
+        warning.count = warning.count.saturating_add(1);
+        if warning.count == 1 {
             self.commands.push_back(Command::Tell(event));
         }
     }

@@ -25,8 +25,8 @@ pub struct Peers {
     /// When they were first and last heard or listed.
     unlisted: BTreeMap<IpAddr, (Time, Time)>,
     heard: BTreeMap<IpAddr, Checksum>,
-    /// Listed, but there has been neither an advert nor an answer to ARP: since when.
-    missing: BTreeMap<IpAddr, Time>,
+    /// Listed, but there has been neither an advert nor an answer to ARP: since when, and whether that was told.
+    missing: BTreeMap<IpAddr, (Time, bool)>,
 }
 
 impl Peers {
@@ -51,7 +51,7 @@ impl Peers {
         self.missing.retain(|peer, _| listed.contains(peer));
         for new in listed.iter().filter(|peer| !self.listed.contains(peer) && !self.heard.contains_key(peer))
         {
-            self.missing.insert(*new, now);
+            self.missing.insert(*new, (now, false));
         }
         self.listed = listed;
         self.forget(now);
@@ -87,10 +87,10 @@ impl Peers {
 
     /// A listed peer that has been missing for long; each is told once.
     pub fn take_missing(&mut self, now: Time) -> Option<IpAddr> {
-        let (peer, _) = self.missing.iter().find(|(_, since)| now.saturating_sub(**since) >= MISSING)?;
-        let peer = *peer;
-        self.missing.remove(&peer);
-        Some(peer)
+        let long = |since: Time| now.saturating_sub(since) >= MISSING;
+        let (peer, (_, told)) = self.missing.iter_mut().find(|(_, (since, told))| !*told && long(*since))?;
+        *told = true;
+        Some(*peer)
     }
 
     /// The form of checksum a peer was last heard with.

@@ -241,6 +241,21 @@ impl Router {
         self.holding.as_ref().is_some_and(|holding| matches!(holding.leaving, Some(Leaving::Kept { .. })))
     }
 
+    /// The Active this router follows.
+    pub fn followed(&self) -> Option<Followed> {
+        self.followed.filter(|_| self.state != State::Active)
+    }
+
+    /// What the rest of the core said last.
+    pub fn stance(&self) -> &Stance {
+        &self.stance
+    }
+
+    /// When the kernel drops the address unless it is renewed.
+    pub fn lease_until(&self) -> Option<Time> {
+        self.holding.as_ref().and_then(|holding| holding.lease.until())
+    }
+
     /// Whether nothing of this run is left in the kernel, as far as can be known.
     pub fn is_clear(&self) -> bool {
         self.state != State::Active && self.removing.is_none()
