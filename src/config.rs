@@ -17,6 +17,7 @@ mod load;
 mod reader;
 mod router;
 mod sources;
+mod status;
 mod values;
 mod variables;
 
@@ -24,6 +25,7 @@ pub use auth::{Auth, AuthKey, AuthMode};
 pub use check::{CheckSetting, CheckSettings, Target, Url};
 pub use describe::{Section, describe, help, table};
 pub use router::{Announcements, Checksum, Family, Guards, Lease, Peers, Router, Transport, Vip};
+pub use status::{Listen, Status};
 
 use reader::Shown;
 use std::fmt::{self, Display, Formatter};
@@ -42,6 +44,8 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// Name of this host in messages; none: its host name.
     pub router_id: Option<String>,
+    /// The status over HTTP.
+    pub status: Status,
     /// Name of the local socket: a path, or `@name` for an abstract one.
     pub socket: String,
     /// Log levels (`info,outrider::net=debug`).

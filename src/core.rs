@@ -41,10 +41,10 @@ use peers::Peers;
 use probe::Probe;
 use router::Router;
 pub use settings::{Family, Settings};
-use view::Warning;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
+use view::Warning;
 
 /// A moment: time since boot by `CLOCK_BOOTTIME`, so that a suspended host's sleep counts.
 pub type Time = Duration;

@@ -113,7 +113,7 @@ const fn row(
 
 /// Every variable of this version, in the order people are shown them.
 #[rustfmt::skip] // A table: one row a line.
-pub(super) static TABLE: [Variable; 42] = [
+pub(super) static TABLE: [Variable; 44] = [
     row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several that move together: 10.10.10.2,10.10.10.3").items(Comma),
     row("OUTRIDER_INTERFACE", Derived("by the subnet of the address, else of the source"), "eth0", "where the address goes"),
     row("OUTRIDER_SOURCE", Derived("agent_ip; peer list: our own in it, else by route"), "10.0.0.11", "where the adverts come from"),
@@ -152,7 +152,9 @@ pub(super) static TABLE: [Variable; 42] = [
     row("OUTRIDER_GARP_DELAY", Value("1s"), "1s", "when the second burst follows; 0s: none"),
     row("OUTRIDER_GARP_REFRESH", Value("60s"), "60s", "pause between announcements while the address is held; 0s: none"),
     row("OUTRIDER_GARP_INTERVAL", Value("0ms"), "10ms", "pause between the announcements of a burst"),
-    row("OUTRIDER_SOCKET", Derived("@outrider/ and the first address"), "@outrider/10.10.10.2", "local socket for drain and undrain: a path, or @name").process(),
+    row("OUTRIDER_STATUS_LISTEN", Value(":9112"), "0.0.0.0:9112", "where the status is served by HTTP: :PORT (at the source address), ADDRESS:PORT, or off").process(),
+    row("OUTRIDER_STATUS_TOKEN", Nothing("none"), "$(openssl rand -hex 32)", "what who asks for the status has to bring").hidden().process(),
+    row("OUTRIDER_SOCKET", Derived("@outrider/ and the first address"), "@outrider/10.10.10.2", "local socket for status, drain and undrain: a path, or @name").process(),
     row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "off, error, warn, info, debug, trace; or info,outrider::net=debug").process(),
     row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json").process(),
     row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file below the environment: names in lower case, no OUTRIDER_").process(),
@@ -160,8 +162,7 @@ pub(super) static TABLE: [Variable; 42] = [
 
 /// Variables that later versions have. Refused by name: half of what was asked for is worse than a clear no.
 #[rustfmt::skip]
-const LATER: [&str; 14] = [
-    "OUTRIDER_STATUS_LISTEN", "OUTRIDER_STATUS_TOKEN_FILE",
+const LATER: [&str; 12] = [
     "OUTRIDER_SMTP_SERVER", "OUTRIDER_SMTP_FROM", "OUTRIDER_SMTP_TO", "OUTRIDER_SMTP_USER",
     "OUTRIDER_SMTP_PASSWORD_FILE", "OUTRIDER_SMTP_TLS", "OUTRIDER_SMTP_TIMEOUT",
     "OUTRIDER_WEBHOOK_URL", "OUTRIDER_WEBHOOK_URL_FILE", "OUTRIDER_WEBHOOK_FORMAT",

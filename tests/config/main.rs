@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every variable of this version with a value that is not its default. The names are public.
-const ALL: [(&str, &str); 42] = [
+const ALL: [(&str, &str); 44] = [
     ("OUTRIDER_VIP", "10.10.10.9/24, 10.10.10.5"),
     ("OUTRIDER_INTERFACE", "eth1"),
     ("OUTRIDER_SOURCE", "10.0.0.12"),
@@ -59,6 +59,8 @@ const ALL: [(&str, &str); 42] = [
     ("OUTRIDER_GARP_DELAY", "2s"),
     ("OUTRIDER_GARP_REFRESH", "1h"),
     ("OUTRIDER_GARP_INTERVAL", "10ms"),
+    ("OUTRIDER_STATUS_LISTEN", "0.0.0.0:9112"),
+    ("OUTRIDER_STATUS_TOKEN", "0123456789abcdef"),
     ("OUTRIDER_SOCKET", "/run/outrider.sock"),
     ("OUTRIDER_LOG", "warn, outrider::net=debug"),
     ("OUTRIDER_LOG_FORMAT", "json"),

@@ -223,6 +223,18 @@ fn messages_of_single_values() {
         ("OUTRIDER_CHECK_TLS_VERIFY", "0", "is neither true nor false; write for example true"),
         ("OUTRIDER_TRACK_LINK", "no", "is neither true nor false; write for example true"),
         ("OUTRIDER_GUARD", "10.0.0.300", "is not an address; write for example auto, off, or 10.10.10.1"),
+        (
+            "OUTRIDER_STATUS_LISTEN",
+            "9112",
+            "is no address with a port; write for example :9112 (the source address), 0.0.0.0:9112 (all IPv4 \
+             addresses), or off",
+        ),
+        (
+            "OUTRIDER_STATUS_LISTEN",
+            ":0",
+            "is no address with a port; write for example :9112 (the source address), 0.0.0.0:9112 (all IPv4 \
+             addresses), or off",
+        ),
         ("OUTRIDER_SOCKET", "outrider", "is no name for a socket; write for example @outrider/10.10.10.2"),
         ("OUTRIDER_LEASE", "3s", "is neither auto nor forever; write for example auto"),
         ("OUTRIDER_ADOPT", "TRUE", "is neither true nor false; write for example true"),
@@ -314,8 +326,8 @@ fn messages_about_several_values() {
             "OUTRIDER_GUARD: \"auto\" stands alone or not at all; write for example auto, off, or 10.10.10.1",
         ),
         (
-            &[VIP, ("OUTRIDER_STATUS_LISTEN", "x")],
-            "OUTRIDER_STATUS_LISTEN is not supported by this version yet; leave it unset",
+            &[VIP, ("OUTRIDER_SMTP_SERVER", "x")],
+            "OUTRIDER_SMTP_SERVER is not supported by this version yet; leave it unset",
         ),
         (
             &[("OUTRIDER_VIP", "2001:db8::2"), ("OUTRIDER_VRRP_VERSION", "2")],
@@ -354,7 +366,7 @@ fn all_faults_are_told_at_once() {
     let told = faults(&[
         ("OUTRIDER_VIP", "10.10.10.300/24,10.10.10.2,10.10.10.2/40"),
         ("OUTRIDER_VPI", "1"),
-        ("OUTRIDER_STATUS_LISTEN", "off"),
+        ("OUTRIDER_SMTP_SERVER", "off"),
         ("OUTRIDER_VRID", "0"),
         ("OUTRIDER_CHECK", "tcp://a:0\nhttp://b:0/"),
         ("OUTRIDER_LOG_FORMAT", "xml"),
@@ -363,7 +375,7 @@ fn all_faults_are_told_at_once() {
         told,
         [
             "OUTRIDER_VPI is not known; did you mean OUTRIDER_VIP?",
-            "OUTRIDER_STATUS_LISTEN is not supported by this version yet; leave it unset",
+            "OUTRIDER_SMTP_SERVER is not supported by this version yet; leave it unset",
             "OUTRIDER_VIP: \"10.10.10.300/24\" is not an address; write for example 10.10.10.2",
             "OUTRIDER_VIP: \"10.10.10.2/40\" has no prefix length from 1 to 32; write for example 10.10.10.2/24 or \
              10.10.10.2",
