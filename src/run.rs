@@ -7,6 +7,8 @@ mod checks;
 mod interpret;
 mod lines;
 pub mod logging;
+mod measure;
+mod observe;
 pub mod outside;
 mod pending;
 pub mod place;
@@ -17,12 +19,17 @@ mod router;
 mod signing;
 
 use crate::config::{Config, Loaded};
+use crate::core::Outcome;
 use crate::core::{Force, Time};
+use crate::health::Report;
 use crate::metadata::{Snapshot, Update};
 use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
 use crate::net::announce::Claim;
 use crate::net::vrrp::Received;
+use crate::status::desk::{self, Desk};
+use crate::status::document::moment;
+use crate::status::histogram::Histogram;
 use crate::status::socket::{Order, Request};
 use crate::wire::advert::{Fault, decode};
 use anyhow::{Context, Result, bail};
@@ -31,8 +38,10 @@ use lines::{Lines, News};
 use outside::Outside;
 use pending::{Found, Pending};
 use router::VirtualRouter;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+use std::time::SystemTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
@@ -44,6 +53,11 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
 const DRAINED: usize = 128;
+
+/// Bounds of what looks of the checks take, in seconds.
+const CHECKS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Checks that are remembered: ports come and go with the metadata.
+const LOOKS_MAX: usize = 256;
 
 /// Something in the settings contradicts what was found on this host.
 #[derive(Debug)]
@@ -66,7 +80,15 @@ pub fn run(loaded: &Loaded) -> Result<()> {
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
         let outside = outside::start(&loaded.config).await?;
-        Runner::new(&loaded.config, outside)?.run(signals).await
+        let desk = Desk::start(
+            desk::Settings {
+                status: loaded.config.status.clone(),
+                socket: loaded.config.socket.clone(),
+                shown: observe::settings(loaded),
+            },
+            realtime::background,
+        )?;
+        Runner::new(&loaded.config, outside, desk)?.run(signals).await
     });
     runtime.shutdown_background();
     result
@@ -101,6 +123,14 @@ struct Tools {
     lines: Lines,
     addresses: Addresses,
     outside: Outside,
+    desk: Desk,
+}
+
+/// The last look of a check.
+struct Look {
+    text: String,
+    at: Time,
+    took: Duration,
 }
 
 /// The last good answer of the metadata service.
@@ -124,16 +154,22 @@ struct Runner<'a> {
     drained: Option<Force>,
     /// People who wait for a drain to end.
     draining: Vec<oneshot::Sender<Result<String, String>>>,
+    /// Seconds since 1970.
+    started: f64,
+    /// The last look of each check, by its name.
+    looks: BTreeMap<String, Look>,
+    check_seconds: Histogram,
 }
 
 impl<'a> Runner<'a> {
-    fn new(config: &'a Config, outside: Outside) -> Result<Runner<'a>> {
+    fn new(config: &'a Config, outside: Outside, desk: Desk) -> Result<Runner<'a>> {
         let (events, kernel) = unbounded_channel();
         let tools = Tools {
             name: config.router_id.clone().unwrap_or_else(outside::hostname),
             lines: Lines::default(),
             addresses: Addresses::start(events)?,
             outside,
+            desk,
         };
         Ok(Runner {
             tools,
@@ -147,6 +183,9 @@ impl<'a> Runner<'a> {
             stopping: false,
             drained: None,
             draining: Vec::new(),
+            started: moment(SystemTime::now()),
+            looks: BTreeMap::new(),
+            check_seconds: Histogram::new(&CHECKS),
         })
     }
 
@@ -169,14 +208,7 @@ impl<'a> Runner<'a> {
                     None => bail!("the thread of the addresses died"),
                 },
                 report = self.tools.outside.reports.recv() => match report {
-                    Some((group, report)) => {
-                        let name = report.target.to_string();
-                        for router in self.tools.outside.checks.routers(group, &report.target) {
-                            self.with(router, |router, _| {
-                                router.agent.handle_health(alarm::now(), &name, &report.outcome);
-                            });
-                        }
-                    }
+                    Some((group, report)) => self.take_look(group, &report),
                     None => bail!("the thread of the checks died"),
                 },
                 () = signals.end() => {
@@ -199,7 +231,8 @@ impl<'a> Runner<'a> {
                         }
                     });
                 }
-                Some(request) = self.tools.outside.orders.recv() => self.obey(request),
+                Some(request) = self.tools.desk.orders.recv() => self.obey(request),
+                Some(answer) = self.tools.desk.asked.recv() => drop(answer.send(self.observe())),
                 line = self.tools.lines.reopening() => {
                     self.tools.lines.reopen(line);
                     self.tell_links(line);
@@ -210,13 +243,30 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// What a check saw.
+    fn take_look(&mut self, group: usize, report: &Report) {
+        let name = report.target.to_string();
+        for router in self.tools.outside.checks.routers(group, &report.target) {
+            self.with(router, |router, _| {
+                router.agent.handle_health(alarm::now(), &name, &report.outcome);
+            });
+        }
+        self.check_seconds.observe(report.took);
+        let text = match &report.outcome {
+            Outcome::Pass => "pass".to_owned(),
+            Outcome::Dead(why) | Outcome::Fail(why) => why.clone(),
+        };
+        if self.looks.len() < LOOKS_MAX || self.looks.contains_key(&name) {
+            self.looks.insert(name, Look { text, at: report.at, took: report.took });
+        }
+    }
+
     /// Lets the virtual routers act on time and carries out what they want: those that something has happened to,
     /// and those that are due.
     fn turn(&mut self) {
         let now = alarm::now();
         for router in self.routers.iter_mut().filter(|router| router.deadline <= now) {
-            router.agent.handle_timeout(alarm::now());
-            router.carry_out(&mut self.tools);
+            router.act(&mut self.tools);
         }
         self.answer_drain();
     }

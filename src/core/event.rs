@@ -1,9 +1,10 @@
 //! What people are told.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// State of a virtual router (RFC 9568 section 6.4), with a fourth one for a host that cannot serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
     /// It is not known yet who takes part, or whether this host can serve.
     Initialize,

@@ -135,6 +135,8 @@ pub struct Router {
     followed: Option<Followed>,
     /// Who was followed before, as last heard.
     former: Option<Followed>,
+    /// Who is not followed, as it is about to be preempted, as last heard.
+    borne: Option<Followed>,
     listening_since: Time,
     /// The interval by which silence is measured: the followed Active's in version 3, else our own.
     interval: Duration,
@@ -170,6 +172,7 @@ impl Router {
             targets: Vec::new(),
             followed: None,
             former: None,
+            borne: None,
             listening_since: now,
             interval,
             down_at: now,
@@ -326,7 +329,9 @@ impl Router {
             // What it has now is why it is not followed any more.
             followed.priority = priority;
         }
-        now >= *self.preempt_at.get_or_insert(now + self.settings.preempt_delay)
+        let over = now >= *self.preempt_at.get_or_insert(now + self.settings.preempt_delay);
+        self.borne = over.then_some(Followed { from, priority, last: now, resigned: false });
+        over
     }
 
     fn follow(&mut self, now: Time, from: IpAddr, advert: &Advert, out: &mut VecDeque<Command>) {
@@ -336,6 +341,7 @@ impl Router {
             self.former = self.followed.filter(|followed| !followed.resigned);
         }
         self.interval = advert.interval;
+        self.borne = None;
         self.followed = Some(Followed { from, priority: advert.priority, last: now, resigned: false });
         self.down_at = now + self.master_down();
         self.vacated = None;
@@ -432,6 +438,7 @@ impl Router {
     /// Silence is measured from now on.
     pub fn listen_anew(&mut self, now: Time) {
         self.followed = None;
+        self.borne = None;
         self.vacated = None;
         self.interval = self.settings.interval;
         self.listening_since = now;
@@ -448,7 +455,7 @@ impl Router {
             }
             return;
         }
-        let silent = self.followed.take();
+        let silent = self.followed.take().into_iter().chain(self.borne.take()).max_by_key(|heard| heard.last);
         // A leaver may die before it has removed the address.
         let resigned = self.resigned.filter(|_| self.vacated.is_some()).map(|(_, at)| at);
         let why = match (&silent, self.vacated.take()) {

@@ -4,13 +4,12 @@
 //! for either.
 
 use super::checks::Checks;
-use super::{RETRY, realtime};
+use super::realtime;
 use crate::config::{CheckSetting, Config, Peers};
 use crate::core::Time;
 use crate::health::Report;
 use crate::metadata::{self, Local, Update, WatcherSettings};
 use crate::net::{Family, alarm, gateway, interface, neighbour};
-use crate::status::socket::{self, Request};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -35,8 +34,6 @@ pub struct Outside {
     /// The default gateway behind an interface that was named by [`Outside::set_place`], when it changes.
     pub gateways: mpsc::Receiver<(Link, Option<IpAddr>)>,
     surroundings: watch::Sender<Surroundings>,
-    /// Orders of people on this host.
-    pub orders: mpsc::Receiver<Request>,
 }
 
 /// An interface, and which of its gateways is meant.
@@ -81,8 +78,6 @@ pub async fn start(config: &Config) -> Result<Outside> {
     let nudged = nudge.clone();
     let (gateways_in, gateways) = mpsc::channel(1);
     let (surroundings, seen) = watch::channel(Surroundings::default());
-    let (orders_in, orders) = mpsc::channel(4);
-    let socket = config.socket.clone();
     std::thread::Builder::new()
         .name("outside".to_owned())
         .spawn(move || {
@@ -94,7 +89,6 @@ pub async fn start(config: &Config) -> Result<Outside> {
             runtime.block_on(async {
                 let _ = checks_in.send(Checks::start(&checked, &reports_in));
                 tokio::spawn(look_around(seen, gateways_in));
-                tokio::spawn(listen(socket, orders_in));
                 if let Some(settings) = settings
                     && let Err(error) =
                         metadata::watch(settings, local, alarm::now, updates_in.clone(), nudged).await
@@ -107,22 +101,7 @@ pub async fn start(config: &Config) -> Result<Outside> {
         })
         .context("cannot start the thread of the metadata and the checks")?;
     let checks = checks.await.context("the thread of the metadata and the checks died at start")?;
-    Ok(Outside { updates, nudge, reports, checks, gateways, surroundings, orders })
-}
-
-/// Opens the local socket as soon as it is free, and serves it. Another agent may have it until it ends.
-async fn listen(name: String, orders: mpsc::Sender<Request>) {
-    let mut said = false;
-    while !orders.is_closed() {
-        match socket::listen(&name) {
-            Ok(listener) => return socket::serve(listener, orders).await,
-            Err(error) if !said => tracing::info!("no drain and undrain for now: {error:#}"),
-            Err(_) => {}
-        }
-        said = true;
-        // The one before us may be about to end.
-        tokio::time::sleep(RETRY).await;
-    }
+    Ok(Outside { updates, nudge, reports, checks, gateways, surroundings })
 }
 
 /// Looks up the default gateways and keeps the peers' neighbour entries fresh.

@@ -15,7 +15,8 @@ pub struct Pending<'a> {
     pub number: usize,
     /// Its settings.
     pub config: &'a Router,
-    said: String,
+    /// What it is waiting for, as last said.
+    pub said: String,
 }
 
 /// What a look at its place brought.

@@ -34,6 +34,13 @@ pub fn ordinary() {
     }
 }
 
+/// Makes the calling thread one that runs when no other has anything to do, more or less: people can wait.
+pub fn background() {
+    ordinary();
+    // On Linux niceness belongs to the thread.
+    let _ = rustix::process::nice(10);
+}
+
 /// Does something that starts threads which must be ordinary, and cannot be told so.
 pub fn aside<T: Send>(start: impl FnOnce() -> T + Send) -> T {
     if !is_realtime() {

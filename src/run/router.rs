@@ -2,6 +2,7 @@
 
 use super::Tools;
 use super::interpret::{membership, targets};
+use super::measure::Measures;
 use super::place::Place;
 use super::signing::Signing;
 use crate::config::{self, Lease, Peers, Target, Transport};
@@ -17,12 +18,13 @@ use crate::net::link::Link;
 use crate::net::lock::Lock;
 use crate::net::vrrp::{self, Received};
 use crate::net::{address, alarm};
+use crate::status::document::{Transition, moment};
 use crate::wire::advert::{Decoded, Malformed, encode};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tracing::{error, info, warn};
 
 /// Errors that are said once each, so that a changing text cannot fill the memory.
@@ -38,6 +40,8 @@ pub struct VirtualRouter<'a> {
     pub place: Place,
     /// Its mind.
     pub agent: Agent,
+    /// What is counted and timed of it.
+    pub measures: Measures,
     /// Its sockets.
     pub line: usize,
     /// When its core wants to be called.
@@ -114,6 +118,8 @@ impl<'a> VirtualRouter<'a> {
             },
             now,
         );
+        let scope = nix::net::if_::if_nametoindex(place.interface.as_str()).unwrap_or(0);
+        tools.desk.tell_source(place.source, scope);
         tools.outside.set_place(number, &place.interface, config.family());
         let vips: Vec<_> = place.vips.iter().map(|(vip, prefix)| format!("{vip}/{prefix}")).collect();
         info!(
@@ -129,6 +135,7 @@ impl<'a> VirtualRouter<'a> {
             number,
             config,
             agent,
+            measures: Measures::new(),
             line,
             deadline: now,
             drained: None,
@@ -157,9 +164,14 @@ impl<'a> VirtualRouter<'a> {
             Ok(decoded) => {
                 let proof = self.signing.proof(received, decoded);
                 let (ttl, advert, checksum) = (received.ttl, decoded.advert.clone(), decoded.checksum);
-                self.agent.handle_advert(now, &Heard { from, ttl, advert, checksum, proof });
+                let priority = advert.priority;
+                let taken = self.agent.take_advert(now, &Heard { from, ttl, advert, checksum, proof });
+                self.measures.hear(now, from, priority, taken);
             }
-            Err(malformed) => self.agent.handle_rejected(now, from, &malformed.to_string()),
+            Err(malformed) => {
+                self.agent.handle_rejected(now, from, &malformed.to_string());
+                self.measures.hear(now, from, 0, false);
+            }
         }
     }
 
@@ -203,7 +215,10 @@ impl<'a> VirtualRouter<'a> {
     /// What the address's thread tells.
     pub fn take_kernel(&mut self, event: address::Event, tools: &mut Tools) {
         let kernel = match event {
-            address::Event::Added { sent_at, .. } => Kernel::Added { sent: sent_at },
+            address::Event::Added { sent_at, acked_at } => {
+                self.measures.is_added(acked_at);
+                Kernel::Added { sent: sent_at }
+            }
             address::Event::Renewed { sent_at, .. } => Kernel::Renewed { sent: sent_at },
             address::Event::Removed => Kernel::Removed,
             address::Event::TooLate(_) | address::Event::Late(_) => Kernel::TooLate,
@@ -274,6 +289,16 @@ impl<'a> VirtualRouter<'a> {
         }
     }
 
+    /// Acts on time.
+    pub fn act(&mut self, tools: &mut Tools) {
+        let now = alarm::now();
+        if let Some(due) = self.agent.advert_due().filter(|due| *due <= now) {
+            self.measures.lateness.observe(now.saturating_sub(due));
+        }
+        self.agent.handle_timeout(now);
+        self.carry_out(tools);
+    }
+
     /// Carries out what the core wants.
     pub fn carry_out(&mut self, tools: &mut Tools) {
         while let Some(command) = self.agent.next_command(alarm::now()) {
@@ -284,14 +309,17 @@ impl<'a> VirtualRouter<'a> {
                 Command::Add { not_after } => tools.addresses.add(number, not_after.unwrap_or(no_limit)),
                 Command::Renew { not_after } => tools.addresses.renew(number, not_after.unwrap_or(no_limit)),
                 Command::Remove => tools.addresses.remove(number),
-                Command::Announce => self.tell_link_layer("announce", Announcer::announce, tools),
+                Command::Announce => {
+                    self.measures.counters.announcements += self.config.vips.len() as u64;
+                    self.tell_link_layer("announce", Announcer::announce, tools);
+                }
                 Command::Probe => self.tell_link_layer("ask for", Announcer::probe, tools),
                 Command::Ask(targets) => self.ask(&targets, tools),
                 Command::Peers(peers) => tools.outside.set_peers(number, peers),
                 Command::Drained(result) => self.drained = Some(result),
                 Command::Reread => tools.outside.nudge.notify_one(),
                 Command::Hurry(hurry) => tools.outside.checks.set_hurry(number, hurry),
-                Command::Tell(event) => self.tell(&event),
+                Command::Tell(event) => self.tell(&event, tools),
                 Command::Exit => self.exited = true,
             }
         }
@@ -318,6 +346,7 @@ impl<'a> VirtualRouter<'a> {
                 errors.push(format!("an advert to {receiver} could not be sent: {error}"));
             }
         }
+        self.measures.sent(priority, (to.len() - errors.len()) as u64, errors.len() as u64);
         let sent = match errors.first() {
             Some(error) if errors.len() >= to.len() => Err(error.clone()),
             _ => Ok(()),
@@ -357,7 +386,19 @@ impl<'a> VirtualRouter<'a> {
         }
     }
 
-    fn tell(&self, event: &Event) {
+    fn tell(&mut self, event: &Event, tools: &Tools) {
+        if let Event::Transition { from, to, why } = event {
+            let at = SystemTime::now();
+            self.measures.turned(at, *from, *to, why);
+            tools.desk.tell(Transition {
+                at: moment(at),
+                router: self.config.name.clone(),
+                from: *from,
+                to: *to,
+                priority: self.agent.priority(),
+                why: why.clone(),
+            });
+        }
         let vips: Vec<String> = self.config.vips.iter().map(|vip| vip.address.to_string()).collect();
         let vips = vips.join(", ");
         match event {

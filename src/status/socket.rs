@@ -1,12 +1,14 @@
-//! The local socket: drain and undrain, for root and the agent's own user (unless it has become nobody).
+//! The local socket: status, drain and undrain, for root and the agent's own user (unless it has become nobody).
 //!
 //! A client sends one line and gets one JSON line back. The name is abstract by default: a read-only root file
 //! system has no place for a socket file, and nothing is left behind.
 
+use super::desk::Room;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -18,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const NOBODY: u32 = 65534;
 /// Longest line.
 const LINE: u64 = 256;
+/// Longest answer: that of a large group with many virtual routers.
+const ANSWER: u64 = 256 * 1024 * 1024;
 
 /// What a client may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,28 @@ pub enum Order {
     },
     /// Put it back.
     Undrain,
+}
+
+/// What a client may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// How this host stands: a [`Status`](super::document::Status).
+    Status,
+    /// How all of them stand: a [`Group`](super::group::Group).
+    Group,
+}
+
+impl Question {
+    fn line(self) -> &'static str {
+        match self {
+            Question::Status => "status",
+            Question::Group => "group",
+        }
+    }
+
+    fn read(line: &str) -> Option<Question> {
+        [Question::Status, Question::Group].into_iter().find(|question| question.line() == line)
+    }
 }
 
 impl Order {
@@ -86,13 +112,13 @@ pub fn listen(name: &str) -> Result<UnixListener> {
 }
 
 /// Serves clients until `orders` is closed.
-pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Request>) {
+pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Request>, room: Arc<Room>) {
     while !orders.is_closed() {
         match listener.accept().await {
             Ok((client, _)) => {
-                let orders = orders.clone();
+                let (orders, room) = (orders.clone(), room.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = answer(client, orders).await {
+                    if let Err(error) = answer(client, orders, &room).await {
                         tracing::debug!("local socket: {error:#}");
                     }
                 });
@@ -103,7 +129,7 @@ pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Request>) {
     }
 }
 
-async fn answer(client: UnixStream, orders: mpsc::Sender<Request>) -> Result<()> {
+async fn answer(client: UnixStream, orders: mpsc::Sender<Request>, room: &Room) -> Result<()> {
     let uid = client.peer_cred().context("who is it?")?.uid();
     let (reader, mut writer) = client.into_split();
     let mut line = String::new();
@@ -112,7 +138,10 @@ async fn answer(client: UnixStream, orders: mpsc::Sender<Request>) -> Result<()>
     let result = if allowed {
         let mut reader = BufReader::new(reader.take(LINE));
         tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.context("no line came")??;
-        obey(line.trim_end(), &orders).await
+        match Question::read(line.trim_end()) {
+            Some(question) => tell(question, room).await,
+            None => obey(line.trim_end(), &orders).await,
+        }
     } else {
         Err(format!("user {uid} may not: only root and the agent's own user, unless that is nobody"))
     };
@@ -124,9 +153,19 @@ async fn answer(client: UnixStream, orders: mpsc::Sender<Request>) -> Result<()>
     Ok(())
 }
 
+/// The document, as a text.
+async fn tell(question: Question, room: &Room) -> Result<String, String> {
+    let status = room.status().await.ok_or("the agent does not answer")?;
+    let text = match question {
+        Question::Status => serde_json::to_string(&*status),
+        Question::Group => serde_json::to_string(&*room.group.gather(&status).await),
+    };
+    text.map_err(|error| error.to_string())
+}
+
 async fn obey(line: &str, orders: &mpsc::Sender<Request>) -> Result<String, String> {
     let Some(order) = Order::read(line) else {
-        return Err("not understood; one of: drain, drain --force, undrain".to_owned());
+        return Err("not understood; one of: status, group, drain, drain --force, undrain".to_owned());
     };
     let gone = || "the agent is ending".to_owned();
     let (answer, result) = oneshot::channel();
@@ -142,14 +181,26 @@ async fn obey(line: &str, orders: &mpsc::Sender<Request>) -> Result<String, Stri
 /// # Errors
 /// No agent listens, or it refuses: why.
 pub fn order(name: &str, order: Order) -> Result<String> {
+    send(name, order.line())
+}
+
+/// Asks the running agent, and waits for its answer: a JSON document.
+///
+/// # Errors
+/// No agent listens, or it does not answer.
+pub fn ask(name: &str, question: Question) -> Result<String> {
+    send(name, question.line())
+}
+
+fn send(name: &str, line: &str) -> Result<String> {
     use std::io::{BufRead, Read, Write};
     let mut socket = net::UnixStream::connect_addr(&address(name)?)
         .with_context(|| format!("no agent listens on {name}: is it running, with the same settings?"))?;
     socket.set_read_timeout(Some(PATIENCE * 2))?;
     // Who may not ask at all is told so, and cut off, maybe before this is written.
-    let asked = writeln!(socket, "{}", order.line());
+    let asked = writeln!(socket, "{line}");
     let mut line = String::new();
-    std::io::BufReader::new(socket.take(64 * 1024)).read_line(&mut line)?;
+    std::io::BufReader::new(socket.take(ANSWER)).read_line(&mut line)?;
     if line.is_empty() {
         asked?;
         bail!("the agent gave no answer: it may be ending");

@@ -205,6 +205,21 @@ fn backup_ignores_a_lower_priority_with_preemption_and_the_timer_runs_on() {
     assert_eq!(trace.state(), State::Backup, "an equal priority is accepted");
 }
 
+/// It may have died since, with the address: its kernel answers until its lease ends.
+#[test]
+fn a_preempted_router_that_was_never_followed_is_announced_against() {
+    let mut trace = Trace::with(Settings { preempt: true, ..settings(11) }, &[12]);
+    trace.hear(12, 50);
+    trace.wait(100);
+    trace.hear(12, 50);
+    trace.wait(700);
+    assert_eq!(trace.state(), State::Active);
+    assert_eq!(trace.said("preempting 10.10.10.12: its priority 50 < ours"), 1);
+    trace.did.clear();
+    trace.wait(800);
+    assert!(trace.count(&Command::Announce) >= 3);
+}
+
 #[test]
 fn preemption_waits_for_its_delay() {
     let mut trace = Trace::with(Settings { preempt: true, preempt_delay: 3000 * MS, ..settings(11) }, &[12]);
