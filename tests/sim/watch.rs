@@ -398,11 +398,13 @@ impl World {
     /// After it was handed in.
     pub fn watch_heard(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let active = self.is_active(h);
+        // A leaver follows its successor, and whoever else claims the address meanwhile.
+        let follows = !active || self.leaves(h);
         let own = self.hosts[h].process.as_ref().map_or(0, |process| process.subject.priority());
         let seen = &mut self.watch.seen[h];
         let ignored = self.plan.preempt && priority < own;
-        if priority > 0 && !active {
-            seen.accepted = at;
+        if priority > 0 && follows {
+            seen.accepted = if active { seen.accepted } else { at };
             if ignored {
                 seen.ignored = (priority, at);
             }
