@@ -6,6 +6,7 @@ use outrider::import;
 use outrider::run::privileges::{self, Rights};
 use outrider::run::report::check_config as check_config_report;
 use outrider::run::{Misconfigured, logging, realtime};
+use outrider::status::command as status;
 use outrider::status::socket::{self, Order};
 use std::io::Write;
 use std::path::Path;
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 
 /// Wrong configuration or usage (clap ends with the same).
 const WRONG: u8 = 2;
+/// This host could not hold an address.
+const UNWELL: u8 = 3;
 
 /// Keeps one address on whichever host has a load balancer that answers.
 #[derive(Parser)]
@@ -28,6 +31,24 @@ enum Command {
     Run,
     /// Print the settings in force, where each came from, and what was derived; touch nothing
     CheckConfig,
+    /// Print who holds the address, since when, why, and how this host stands
+    ///
+    /// Exit code 0: this host holds, or could hold, every address (with --group: nothing critical is wrong). 1: no
+    /// agent answers. 2: wrong usage. 3: this host could not hold an address, or something critical is wrong.
+    Status {
+        /// All hosts, and what is wrong with all of it together
+        #[arg(long)]
+        group: bool,
+        /// The JSON document (that of /status, with --group that of /group)
+        #[arg(long)]
+        json: bool,
+        /// Only whether the agent works, whatever its state (for a container's health check)
+        #[arg(long, conflicts_with_all = ["group", "json", "watch"])]
+        healthz: bool,
+        /// Again every second, until interrupted
+        #[arg(long)]
+        watch: bool,
+    },
     /// Take this host out of service: hand the address over and claim it no more
     ///
     /// Fails (exit code 1) while no other member takes the address; it is tried again every few seconds.
@@ -72,6 +93,10 @@ fn main() -> ExitCode {
     match Arguments::parse().command.unwrap_or(Command::Run) {
         Command::Run => with_settings(run),
         Command::CheckConfig => with_settings(check_config),
+        Command::Status { group, json, healthz, watch } => {
+            let options = status::Options { group, json, healthz, watch };
+            with_settings(|loaded| show(&loaded, options))
+        }
         Command::Drain { force } => with_settings(|loaded| order(&loaded, Order::Drain { force })),
         Command::Undrain => with_settings(|loaded| order(&loaded, Order::Undrain)),
         Command::ImportKeepalived { file, toml, instance, config_id } => {
@@ -137,6 +162,14 @@ fn check_config(loaded: Loaded) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
+        Err(error) => failed(&error),
+    }
+}
+
+fn show(loaded: &Loaded, options: status::Options) -> ExitCode {
+    match status::run(&loaded.config.socket, options) {
+        Ok(status::Verdict::Well) => ExitCode::SUCCESS,
+        Ok(status::Verdict::Unwell) => ExitCode::from(UNWELL),
         Err(error) => failed(&error),
     }
 }

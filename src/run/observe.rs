@@ -102,7 +102,7 @@ impl Runner<'_> {
         let members = view.members.iter().map(|member| {
             let heard = measures.heard.get(&member.address).filter(|_| !member.me);
             Member {
-                name: member.name.clone(),
+                name: if member.me { self.tools.name.clone() } else { member.name.clone() },
                 address: member.address.to_string(),
                 me: member.me,
                 listed: member.listed,

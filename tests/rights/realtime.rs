@@ -39,7 +39,7 @@ async fn the_adverts_and_the_address_run_in_real_time_and_nothing_else() {
         names.push(thread.name);
     }
     names.sort();
-    assert_eq!(names, ["address", "log", "outrider", "outside"]);
+    assert_eq!(names, ["address", "log", "outrider", "outside", "status"]);
     let said = agent.wait_for_line(" runs ", SOON).await.unwrap().text;
     assert_eq!(said.contains(", in real time"), may_be_scheduled(), "{said}");
     assert_eq!(said.contains(", with locked memory"), locked(agent.pid()), "{said}");
