@@ -59,6 +59,7 @@ pub mod import;
 pub mod lab;
 pub mod metadata;
 pub mod net;
+pub mod plain;
 pub mod run;
 pub mod status;
 pub mod wire;

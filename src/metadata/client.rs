@@ -1,11 +1,10 @@
 //! One request to the metadata service at a time, with errors for people.
 
+use crate::plain;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use reqwest::header::ACCEPT;
-use reqwest::{StatusCode, Url, redirect};
-use rustls::crypto::ring;
+use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Right after boot the route to the service may be missing: connects then time out.
@@ -47,19 +46,8 @@ impl Client {
         );
         // Both fail only for URLs that cannot have a user part.
         let _ = shown.set_username("").and_then(|()| shown.set_password(None));
-        // reqwest would look for a process-wide provider and the system's certificates; the service has no TLS.
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .context("cannot set up TLS")?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tls_backend_preconfigured(tls)
-            .build()
-            .context("cannot set up the HTTP client")?;
+        let http = plain::client()?.connect_timeout(CONNECT_TIMEOUT).build();
+        let http = http.context("cannot set up the HTTP client")?;
         Ok(Client { http, base, shown: shown.as_str().trim_end_matches('/').to_owned() })
     }
 

@@ -3,10 +3,11 @@
 use super::document::{Router, Status, moment};
 use crate::config;
 use crate::core::event::State;
+use crate::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -77,22 +78,18 @@ pub struct Gatherer {
     /// None: the status is served nowhere, so others do not serve it either.
     port: Option<u16>,
     token: Option<String>,
-    client: Option<reqwest::Client>,
+    /// Made when somebody asks first: most agents are never asked.
+    client: OnceLock<Option<reqwest::Client>>,
     fresh: Mutex<Option<(Instant, Arc<Group>)>>,
 }
 
 impl Gatherer {
     /// The others have the same settings.
     pub fn new(settings: &config::Status) -> Gatherer {
-        let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        let client = builder.timeout(PATIENCE).connect_timeout(PATIENCE).pool_max_idle_per_host(1).build();
-        if let Err(error) = &client {
-            tracing::warn!("the other members cannot be asked for their status: {error}");
-        }
         Gatherer {
             port: settings.listen.port(),
             token: settings.token.clone(),
-            client: client.ok(),
+            client: OnceLock::new(),
             fresh: Mutex::new(None),
         }
     }
@@ -139,9 +136,14 @@ impl Gatherer {
     }
 
     async fn status_of(&self, address: IpAddr) -> Result<Status, String> {
-        let (Some(client), Some(port)) = (&self.client, self.port) else {
-            return Err("OUTRIDER_STATUS_LISTEN is off".to_owned());
-        };
+        let Some(port) = self.port else { return Err("OUTRIDER_STATUS_LISTEN is off".to_owned()) };
+        let client =
+            || plain::client()?.timeout(PATIENCE).pool_max_idle_per_host(1).build().map_err(Into::into);
+        let made = self.client.get_or_init(|| {
+            let made: anyhow::Result<reqwest::Client> = client();
+            made.inspect_err(|error| tracing::warn!("the members cannot be asked: {error:#}")).ok()
+        });
+        let Some(client) = made else { return Err("this host cannot ask by HTTP".to_owned()) };
         let mut request = client.get(format!("http://{}/status", std::net::SocketAddr::new(address, port)));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
