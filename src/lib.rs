@@ -24,7 +24,8 @@
 //! | [`health`] | does the load balancer answer? |
 //! | [`net`] | the kernel: interface, timer, lock, sockets, addresses |
 //! | [`import`] | keepalived's configuration as settings |
-//! | [`status`] | the local socket: drain and undrain |
+//! | [`status`] | how things stand, for people and programs: HTTP, the local socket, metrics |
+//! | [`plain`] | asking by HTTP without TLS |
 //! | [`run`] | threads, the loop over all virtual routers, rights, the log |
 //! | `lab`, `demo` | hosts as network namespaces: for the demo, the tests and the benches (feature `lab`) |
 //!
@@ -45,6 +46,8 @@
 //! - **Bytes are verified in [`wire`], believed in [`core`]**: which signature is fresh, new, and wanted is a decision.
 //!   A valid signature whose time is off counts as a holder that cannot be followed (two holders would be worse),
 //!   as long as its sequence grows; anything else unsigned does not count where signatures are enforced.
+//! - **The status is one document** ([`status::document`]), put together on the adverts' thread when somebody asks (ten
+//!   times a second at most) and answered by a thread of its own. Metrics, page, table and mails are made of it.
 //! - **A peer is answered in the form of checksum it was heard with**; the setting is for those not heard yet.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
