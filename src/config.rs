@@ -100,6 +100,46 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// The variables that have another value in `new`, each once. There are as many virtual routers as here.
+    pub fn changes(&self, new: &Loaded) -> Vec<&'static str> {
+        let mut changed = std::collections::BTreeSet::new();
+        let scopes = |loaded: &Loaded| -> Vec<Shown> {
+            [loaded.process.clone()].into_iter().chain(loaded.routers.iter().cloned()).collect()
+        };
+        for (old, new) in scopes(self).iter().zip(&scopes(new)) {
+            let names = old.keys().chain(new.keys());
+            let text = |shown: &Shown, name: &str| shown.get(name).map(|setting| setting.text.clone());
+            changed.extend(names.copied().filter(|name| text(old, name) != text(new, name)));
+        }
+        // Secrets all look alike.
+        for (old, new) in self.config.routers.iter().zip(&new.config.routers) {
+            let name = if matches!(new.auth, Auth::Keys { .. }) {
+                "OUTRIDER_AUTH_KEYS"
+            } else {
+                "OUTRIDER_AUTH_PASS"
+            };
+            changed.extend((old.auth != new.auth).then_some(name));
+        }
+        let (old, new) = (&self.config.status.token, &new.config.status.token);
+        changed.extend((old != new).then_some("OUTRIDER_STATUS_TOKEN"));
+        changed.into_iter().collect()
+    }
+
+    /// Shows these variables as they are in `old`.
+    pub fn keep(&mut self, old: &Loaded, names: &[&'static str]) {
+        let scopes = [&mut self.process].into_iter().chain(&mut self.routers);
+        for (new, old) in scopes.zip([&old.process].into_iter().chain(&old.routers)) {
+            for name in names {
+                match old.get(name) {
+                    Some(setting) => drop(new.insert(name, setting.clone())),
+                    None => drop(new.remove(name)),
+                }
+            }
+        }
+    }
+}
+
 /// Everything that is wrong with the settings: one message, on one line, for each fault. At least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults(pub Vec<String>);

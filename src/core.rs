@@ -274,6 +274,30 @@ impl Agent {
         self.settle(now);
     }
 
+    /// New settings. What others know this virtual router by, its lease and its place among others stay.
+    pub fn handle_settings(&mut self, now: Time, new: Settings) {
+        self.wake(now);
+        let old = &self.settings;
+        let new = Settings {
+            vrid: old.vrid,
+            version: old.version,
+            source: old.source,
+            addresses: old.addresses.clone(),
+            interval: old.interval,
+            lease: old.lease,
+            group: old.group,
+            earlier: old.earlier.clone(),
+            ..new
+        };
+        self.fitness.set_limits(new.rise, new.fall);
+        self.guard.set_guards(now, new.guards.clone());
+        self.verifier.set_auth(new.auth.clone());
+        self.router.set_settings(new.clone());
+        self.settings = new;
+        self.router.set_priority(self.derived_priority());
+        self.settle(now);
+    }
+
     /// How the sending of an advert went: at least one copy left this host, or why none did.
     pub fn handle_sent(&mut self, now: Time, sent: Result<(), String>) {
         match sent {

@@ -14,11 +14,12 @@ mod pending;
 pub mod place;
 pub mod privileges;
 pub mod realtime;
+mod reload;
 pub mod report;
 mod router;
 mod signing;
 
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 use crate::core::Outcome;
 use crate::core::{Force, Time};
 use crate::health::Report;
@@ -40,6 +41,7 @@ use pending::{Found, Pending};
 use router::VirtualRouter;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -75,7 +77,7 @@ impl std::error::Error for Misconfigured {}
 ///
 /// # Errors
 /// [`Misconfigured`], a missing capability, or the death of a thread.
-pub fn run(loaded: &Loaded) -> Result<()> {
+pub fn run(loaded: Loaded) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
@@ -84,19 +86,26 @@ pub fn run(loaded: &Loaded) -> Result<()> {
             desk::Settings {
                 status: loaded.config.status.clone(),
                 socket: loaded.config.socket.clone(),
-                shown: observe::settings(loaded),
+                shown: observe::settings(&loaded),
             },
             realtime::background,
         )?;
-        Runner::new(&loaded.config, outside, desk)?.run(signals).await
+        Runner::new(loaded, outside, desk)?.run(signals).await
     });
     runtime.shutdown_background();
     result
 }
 
+/// What a signal asks for.
+enum Wanted {
+    End,
+    Reload,
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -105,13 +114,15 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn end(&mut self) {
+    async fn next(&mut self) -> Wanted {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Wanted::End,
+            _ = self.interrupt.recv() => Wanted::End,
+            _ = self.hangup.recv() => Wanted::Reload,
         }
     }
 }
@@ -140,12 +151,14 @@ struct Known {
 }
 
 /// The running agent.
-struct Runner<'a> {
+struct Runner {
+    /// The settings in force.
+    loaded: Loaded,
     tools: Tools,
     kernel: UnboundedReceiver<(usize, address::Event)>,
     vrids: Vec<u8>,
-    pending: Vec<Pending<'a>>,
-    routers: Vec<VirtualRouter<'a>>,
+    pending: Vec<Pending>,
+    routers: Vec<VirtualRouter>,
     known: Option<Known>,
     unreachable: bool,
     retry_at: Instant,
@@ -161,8 +174,10 @@ struct Runner<'a> {
     check_seconds: Histogram,
 }
 
-impl<'a> Runner<'a> {
-    fn new(config: &'a Config, outside: Outside, desk: Desk) -> Result<Runner<'a>> {
+impl Runner {
+    fn new(loaded: Loaded, outside: Outside, desk: Desk) -> Result<Runner> {
+        let config = &loaded.config;
+        let routers = || config.routers.iter().cloned().map(Arc::new).enumerate();
         let (events, kernel) = unbounded_channel();
         let tools = Tools {
             name: config.router_id.clone().unwrap_or_else(outside::hostname),
@@ -175,7 +190,7 @@ impl<'a> Runner<'a> {
             tools,
             kernel,
             vrids: config.routers.iter().map(|router| router.vrid).collect(),
-            pending: config.routers.iter().enumerate().map(|(n, router)| Pending::new(n, router)).collect(),
+            pending: routers().map(|(n, router)| Pending::new(n, router)).collect(),
             routers: Vec::new(),
             known: None,
             unreachable: false,
@@ -186,11 +201,13 @@ impl<'a> Runner<'a> {
             started: moment(SystemTime::now()),
             looks: BTreeMap::new(),
             check_seconds: Histogram::new(&CHECKS),
+            loaded,
         })
     }
 
     async fn run(mut self, mut signals: Signals) -> Result<()> {
         let mut alarm = Alarm::new().context("cannot make a timer")?;
+        let (reading, mut read) = unbounded_channel();
         self.start_pending()?;
         loop {
             self.turn();
@@ -211,11 +228,15 @@ impl<'a> Runner<'a> {
                     Some((group, report)) => self.take_look(group, &report),
                     None => bail!("the thread of the checks died"),
                 },
-                () = signals.end() => {
-                    self.stopping = true;
-                    self.pending.clear();
-                    self.with_all(|router, _| router.agent.handle_shutdown(alarm::now()));
-                }
+                wanted = signals.next() => match wanted {
+                    Wanted::End => {
+                        self.stopping = true;
+                        self.pending.clear();
+                        self.with_all(|router, _| router.agent.handle_shutdown(alarm::now()));
+                    }
+                    Wanted::Reload => reload::read(reading.clone()),
+                },
+                Some(settings) = read.recv() => self.reload(settings),
                 update = self.tools.outside.updates.recv() => match update {
                     Some(update) => {
                         self.update(update);
@@ -272,14 +293,14 @@ impl<'a> Runner<'a> {
     }
 
     /// Does something to one virtual router, and has it act on it in this turn.
-    fn with(&mut self, number: usize, deed: impl FnOnce(&mut VirtualRouter<'a>, &mut Tools)) {
+    fn with(&mut self, number: usize, deed: impl FnOnce(&mut VirtualRouter, &mut Tools)) {
         if let Some(router) = self.routers.iter_mut().find(|router| router.number == number) {
             deed(router, &mut self.tools);
             router.deadline = Time::ZERO;
         }
     }
 
-    fn with_all(&mut self, mut deed: impl FnMut(&mut VirtualRouter<'a>, &mut Tools)) {
+    fn with_all(&mut self, mut deed: impl FnMut(&mut VirtualRouter, &mut Tools)) {
         for router in &mut self.routers {
             deed(router, &mut self.tools);
             router.deadline = Time::ZERO;
@@ -305,7 +326,7 @@ impl<'a> Runner<'a> {
                         VirtualRouter::start(number, config, earlier, place, lock, &mut self.tools)?;
                     if let Some(Known { snapshot, read_at }) = &self.known {
                         router.take_snapshot(snapshot, *read_at, &mut self.tools);
-                    } else if let Ok(members) = membership(config, source, None) {
+                    } else if let Ok(members) = membership(&router.config, source, None) {
                         router.agent.handle_members(alarm::now(), &members, None);
                         router.set_targets(None, &mut self.tools);
                     }

@@ -36,6 +36,14 @@ impl Schedule {
         Schedule { settings, pending: Vec::new(), refresh_at: None }
     }
 
+    /// Other settings, from the next beginning and the next refresh on.
+    pub fn set(&mut self, settings: Announcements) {
+        self.settings = settings;
+        if settings.refresh.is_zero() {
+            self.refresh_at = None;
+        }
+    }
+
     /// Begins anew at `now`: two bursts and the afterthoughts. `rival_until`: somebody else may answer for the
     /// address until then.
     pub fn start(&mut self, now: Time, rival_until: Option<Time>) {

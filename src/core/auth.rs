@@ -159,6 +159,11 @@ impl Verifier {
         Verifier { auth, window: FRESH.max(interval * 3), last: BTreeMap::new() }
     }
 
+    /// Another way; what was seen of each sender is kept.
+    pub fn set_auth(&mut self, auth: Auth) {
+        self.auth = auth;
+    }
+
     /// Whether an advert is believed. A warning besides, where it soon will not be.
     ///
     /// # Errors

@@ -29,6 +29,11 @@ impl Fitness {
         Fitness { rise, fall, checks: BTreeMap::new(), missing }
     }
 
+    /// Successes and failures in a row that count, at least 1 each.
+    pub fn set_limits(&mut self, rise: u32, fall: u32) {
+        (self.rise, self.fall) = (rise, fall);
+    }
+
     /// What must pass from now on, by name. A check that joins while this host is fit counts as passing until
     /// it has failed, so that a new port never takes the address from its holder.
     pub fn set_checks(&mut self, names: &[String]) {

@@ -76,6 +76,15 @@ impl Guard {
         }
     }
 
+    /// Other guards.
+    pub fn set_guards(&mut self, now: Time, guards: Guards) {
+        if self.guards != guards {
+            self.guards = guards;
+            self.wanted_since = None;
+            self.want(now);
+        }
+    }
+
     /// The default gateway on the interface.
     pub fn set_gateway(&mut self, now: Time, gateway: Option<IpAddr>) {
         self.gateway = gateway;

@@ -208,6 +208,14 @@ impl Router {
         }
     }
 
+    /// Takes new settings. How the address is announced holds from the next announcement on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        if let Some(holding) = &mut self.holding {
+            holding.announcements.set(settings.announcements);
+        }
+        self.settings = settings;
+    }
+
     /// Takes a new list of receivers.
     pub fn set_targets(&mut self, targets: Vec<IpAddr>) {
         self.targets = targets;

@@ -3,11 +3,15 @@
 use crate::config::{CheckSettings, Config, Target};
 use crate::health::{self, Checker, Pace, Report};
 use crate::net::alarm;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// The running checks, and what each virtual router wants of them.
 pub struct Checks {
     groups: Vec<Group>,
+    reports: UnboundedSender<(usize, Report)>,
+    /// Of the thread they run on.
+    runtime: Handle,
 }
 
 struct Group {
@@ -25,27 +29,46 @@ struct Wish {
 impl Checks {
     /// Starts the checks on the current runtime, without targets. Each report comes with the number of its group.
     pub fn start(config: &Config, reports: &UnboundedSender<(usize, Report)>) -> Checks {
-        let mut groups: Vec<Group> = Vec::new();
+        let (groups, reports) = (Vec::new(), reports.clone());
+        let mut checks = Checks { groups, reports, runtime: Handle::current() };
         for (router, settings) in config.routers.iter().map(|router| &router.checks).enumerate() {
-            let wish = Wish { router, targets: Vec::new(), hurried: false };
-            match groups.iter_mut().find(|group| group.settings == *settings) {
-                Some(group) => group.routers.push(wish),
-                None => {
-                    let (sender, mut seen) = unbounded_channel();
-                    let checker = health::start(settings.clone(), sender, alarm::now);
-                    let (number, reports) = (groups.len(), reports.clone());
-                    tokio::spawn(async move {
-                        while let Some(report) = seen.recv().await {
-                            if reports.send((number, report)).is_err() {
-                                return;
-                            }
+            checks.join(settings.clone(), Wish { router, targets: Vec::new(), hurried: false });
+        }
+        checks
+    }
+
+    fn join(&mut self, settings: CheckSettings, wish: Wish) {
+        let router = wish.router;
+        match self.groups.iter_mut().find(|group| group.settings == settings) {
+            Some(group) => group.routers.push(wish),
+            None => {
+                let _on_its_thread = self.runtime.enter();
+                let (sender, mut seen) = unbounded_channel();
+                let checker = health::start(settings.clone(), sender, alarm::now);
+                let (number, reports) = (self.groups.len(), self.reports.clone());
+                tokio::spawn(async move {
+                    while let Some(report) = seen.recv().await {
+                        if reports.send((number, report)).is_err() {
+                            return;
                         }
-                    });
-                    groups.push(Group { settings: settings.clone(), checker, routers: vec![wish] });
-                }
+                    }
+                });
+                self.groups.push(Group { settings, checker, routers: vec![wish] });
             }
         }
-        Checks { groups }
+        self.change(router, |_| {});
+    }
+
+    /// Sets how a virtual router's targets are looked at.
+    pub fn set_settings(&mut self, router: usize, settings: CheckSettings) {
+        for group in &mut self.groups {
+            if let Some(place) = group.routers.iter().position(|wish| wish.router == router) {
+                let wish = group.routers.remove(place);
+                // Groups are known by their place: one that nobody is in any more looks at nothing.
+                group.look();
+                return self.join(settings, wish);
+            }
+        }
     }
 
     /// The virtual routers that a report of this group about this target is for.
@@ -68,15 +91,22 @@ impl Checks {
         for group in &mut self.groups {
             let Some(wish) = group.routers.iter_mut().find(|wish| wish.router == router) else { continue };
             change(wish);
-            let mut all: Vec<Target> = Vec::new();
-            for target in group.routers.iter().flat_map(|wish| &wish.targets) {
-                if !all.contains(target) {
-                    all.push(target.clone());
-                }
-            }
-            group.checker.set_targets(all);
-            let hurried = group.routers.iter().any(|wish| wish.hurried);
-            return group.checker.set_pace(if hurried { Pace::Eager } else { Pace::Normal });
+            return group.look();
         }
+    }
+}
+
+impl Group {
+    /// Looks at what is wanted.
+    fn look(&self) {
+        let mut all: Vec<Target> = Vec::new();
+        for target in self.routers.iter().flat_map(|wish| &wish.targets) {
+            if !all.contains(target) {
+                all.push(target.clone());
+            }
+        }
+        self.checker.set_targets(all);
+        let hurried = self.routers.iter().any(|wish| wish.hurried);
+        self.checker.set_pace(if hurried { Pace::Eager } else { Pace::Normal });
     }
 }

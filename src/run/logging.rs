@@ -7,13 +7,16 @@
 use crate::config::{Config, LogFormat};
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::OnceLock;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Lines that wait for a slow reader before further ones are dropped.
@@ -49,7 +52,10 @@ impl Drop for Guard {
 pub fn init(config: &Config) -> Guard {
     let (writer, guard) = queue(stderr());
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let _ = subscriber(config, writer, colours).try_init();
+    let (levels, handle) = reload::Layer::new(config.log.clone());
+    if subscriber(config.log_format, levels, writer, colours).try_init().is_ok() {
+        let _ = LEVELS.set(handle);
+    }
     guard
 }
 
@@ -60,19 +66,35 @@ fn queue(writer: impl Write + Send + 'static) -> (NonBlocking, Guard) {
     (writer, guard)
 }
 
-fn subscriber<W>(config: &Config, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
+/// Changes the levels; a filter of the running log.
+static LEVELS: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Sets other levels.
+pub fn set_levels(levels: &Targets) {
+    if let Some(filter) = LEVELS.get() {
+        let _ = filter.reload(levels.clone());
+    }
+}
+
+fn subscriber<W, L>(
+    format: LogFormat,
+    levels: L,
+    writer: W,
+    colours: bool,
+) -> impl Subscriber + Send + Sync + use<W, L>
 where
+    L: Filter<Registry> + Send + Sync + 'static,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(Milliseconds);
-    let lines = match config.log_format {
+    let lines = match format {
         LogFormat::Text => lines.with_ansi(colours).boxed(),
         LogFormat::Json => {
             let json = lines.with_ansi(false).json().flatten_event(true);
             json.with_current_span(false).with_span_list(false).boxed()
         }
     };
-    Registry::default().with(lines.with_filter(config.log.clone()))
+    Registry::default().with(lines.with_filter(levels).boxed())
 }
 
 /// UTC as RFC 3339 with milliseconds: the library's own clock writes microseconds, three digits too many.
@@ -97,7 +119,8 @@ mod tests {
         let variables = settings.iter().copied().chain([("OUTRIDER_VIP", "10.10.10.2")]);
         let config = Config::load(variables).unwrap().config;
         let written = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = subscriber(&config, Shared(Arc::clone(&written)), false);
+        let subscriber =
+            subscriber(config.log_format, config.log.clone(), Shared(Arc::clone(&written)), false);
         tracing::subscriber::with_default(subscriber, log);
         let bytes = written.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -183,11 +206,14 @@ mod tests {
         let (reads, stuck) = std::sync::mpsc::channel();
         let (writer, guard) = queue(Stuck(Mutex::new(stuck)));
         let config = Config::load([("OUTRIDER_VIP", "10.10.10.2")]).unwrap().config;
-        tracing::subscriber::with_default(subscriber(&config, writer, false), || {
-            for line in 0..QUEUE + 100 {
-                tracing::info!(line);
-            }
-        });
+        tracing::subscriber::with_default(
+            subscriber(config.log_format, config.log.clone(), writer, false),
+            || {
+                for line in 0..QUEUE + 100 {
+                    tracing::info!(line);
+                }
+            },
+        );
         // All but the queue and the one that is being written.
         assert!((99..=100).contains(&guard.dropped_lines()), "{}", guard.dropped_lines());
         drop(reads);

@@ -33,7 +33,7 @@ pub fn settings(loaded: &Loaded) -> Vec<Setting> {
     rows.collect()
 }
 
-impl Runner<'_> {
+impl Runner {
     /// The document, but for the history and the settings, which others keep.
     pub(super) fn observe(&self) -> Status {
         let now = alarm::now();
@@ -82,7 +82,7 @@ impl Runner<'_> {
     }
 
     fn router(&self, router: &VirtualRouter, view: &View, now: Time) -> Router {
-        let (config, measures) = (router.config, &router.measures);
+        let (config, measures) = (&router.config, &router.measures);
         let name = |address: IpAddr| {
             let member = view.members.iter().find(|member| member.address == address);
             member.map_or_else(|| address.to_string(), |member| member.name.clone())
@@ -157,7 +157,7 @@ fn ago(now: Time, then: Time) -> f64 {
 /// A virtual router that has not found its place yet.
 fn waiting(pending: &Pending, since: f64) -> Router {
     let why = if pending.said.is_empty() { "the metadata did not answer yet" } else { &pending.said };
-    Router { since, why: why.to_owned(), unfit: Some(why.to_owned()), ..described(pending.config) }
+    Router { since, why: why.to_owned(), unfit: Some(why.to_owned()), ..described(&pending.config) }
 }
 
 /// What the settings alone say.

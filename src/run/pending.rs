@@ -7,14 +7,15 @@ use crate::metadata::Snapshot;
 use crate::net::Family;
 use crate::net::lock::Lock;
 use anyhow::Result;
+use std::sync::Arc;
 use tracing::info;
 
 /// One of them.
-pub struct Pending<'a> {
+pub struct Pending {
     /// Its place in the list of settings.
     pub number: usize,
     /// Its settings.
-    pub config: &'a Router,
+    pub config: Arc<Router>,
     /// What it is waiting for, as last said.
     pub said: String,
 }
@@ -29,9 +30,9 @@ pub enum Found {
     Wrong(String),
 }
 
-impl<'a> Pending<'a> {
+impl Pending {
     /// A virtual router that has not been looked at yet.
-    pub fn new(number: usize, config: &'a Router) -> Pending<'a> {
+    pub fn new(number: usize, config: Arc<Router>) -> Pending {
         Pending { number, config, said: String::new() }
     }
 
@@ -43,12 +44,12 @@ impl<'a> Pending<'a> {
         if snapshot.is_none() && self.config.peers == Peers::Rancher {
             return Ok(Found::NotYet);
         }
-        let place = match place::find(self.config, snapshot.map(|snapshot| &snapshot.me)) {
+        let place = match place::find(&self.config, snapshot.map(|snapshot| &snapshot.me)) {
             Ok(place) => place,
             Err(NoPlace::Wait(why)) => return Ok(self.wait_for(why)),
             Err(NoPlace::Wrong(why)) => return Ok(Found::Wrong(self.named(why))),
         };
-        if let Err(why) = membership(self.config, place.source, snapshot) {
+        if let Err(why) = membership(&self.config, place.source, snapshot) {
             return Ok(Found::Wrong(self.named(why)));
         }
         let family = match self.config.family() {

@@ -24,6 +24,7 @@ use anyhow::Result;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tracing::{error, info, warn};
 
@@ -31,11 +32,11 @@ use tracing::{error, info, warn};
 const SAID_MAX: usize = 64;
 
 /// A virtual router that has its place on this host.
-pub struct VirtualRouter<'a> {
+pub struct VirtualRouter {
     /// Its place in the list of settings.
     pub number: usize,
     /// Its settings.
-    pub config: &'a config::Router,
+    pub config: Arc<config::Router>,
     /// Where it stands.
     pub place: Place,
     /// Its mind.
@@ -61,19 +62,19 @@ pub struct VirtualRouter<'a> {
     _lock: Lock,
 }
 
-impl<'a> VirtualRouter<'a> {
+impl VirtualRouter {
     /// A virtual router that begins to listen now. `earlier`: the ids of those before it.
     ///
     /// # Errors
     /// Its sockets cannot be opened.
     pub fn start(
         number: usize,
-        config: &'a config::Router,
+        config: Arc<config::Router>,
         earlier: Vec<u8>,
         place: Place,
         lock: Lock,
         tools: &mut Tools,
-    ) -> Result<VirtualRouter<'a>> {
+    ) -> Result<VirtualRouter> {
         let multicast = config.transport == Transport::Multicast;
         let line = tools.lines.serve(&place, multicast)?;
         // The same on every host, whatever its priority: the taker must know how long the former holder's is.
@@ -87,37 +88,8 @@ impl<'a> VirtualRouter<'a> {
             source: Some(place.source),
         };
         tools.addresses.serve(number, settings);
-        let lone = || members::lone_priority(config.vrid, &place.source.to_string());
-        let priority = config.priority.or_else(|| (config.peers == Peers::None).then(lone));
         let now = alarm::now();
-        let agent = Agent::new(
-            core::Settings {
-                vrid: config.vrid,
-                version: config.version,
-                source: place.source,
-                addresses: config.vips.iter().map(|vip| vip.address).collect(),
-                interval: config.interval,
-                priority,
-                preempt: config.preempt,
-                preempt_delay: config.preempt_delay,
-                lease: lease.map(|seconds| Duration::from_secs(seconds.into())),
-                handover_limit: config.handover_limit,
-                announcements: config.announcements,
-                min_ttl: config.min_ttl,
-                group: multicast.then(|| vrrp::group(config.family())),
-                checksum: config.checksum,
-                auth: match &config.auth {
-                    config::Auth::None => Auth::None,
-                    config::Auth::Pass(password) => Auth::Pass(*password),
-                    config::Auth::Keys { mode, .. } => Auth::Signed(*mode),
-                },
-                earlier,
-                rise: config.checks.rise,
-                fall: config.checks.fall,
-                guards: config.guards.clone(),
-            },
-            now,
-        );
+        let agent = Agent::new(core_settings(&config, place.source, lease, earlier), now);
         let scope = nix::net::if_::if_nametoindex(place.interface.as_str()).unwrap_or(0);
         tools.desk.tell_source(place.source, scope);
         tools.outside.set_place(number, &place.interface, config.family());
@@ -132,6 +104,7 @@ impl<'a> VirtualRouter<'a> {
             place.source
         );
         Ok(VirtualRouter {
+            signing: Signing::new(&config.auth),
             number,
             config,
             agent,
@@ -140,7 +113,6 @@ impl<'a> VirtualRouter<'a> {
             deadline: now,
             drained: None,
             exited: false,
-            signing: Signing::new(&config.auth),
             link: None,
             source_present: true,
             foreign: BTreeSet::new(),
@@ -148,6 +120,25 @@ impl<'a> VirtualRouter<'a> {
             place,
             _lock: lock,
         })
+    }
+
+    /// Takes over new settings.
+    pub fn apply(&mut self, config: config::Router, snapshot: Option<&Snapshot>, tools: &mut Tools) {
+        if config.auth != self.config.auth {
+            self.signing.set(&config.auth);
+        }
+        if config.checks != self.config.checks {
+            tools.outside.checks.set_settings(self.number, config.checks.clone());
+        }
+        // Lease and earlier routers stay as they are.
+        let settings = core_settings(&config, self.place.source, None, Vec::new());
+        let linked = config.track_link != self.config.track_link;
+        self.config = Arc::new(config);
+        self.agent.handle_settings(alarm::now(), settings);
+        self.set_targets(snapshot, tools);
+        if linked {
+            self.tell_link(tools);
+        }
     }
 
     /// Whether a datagram of its line is for it.
@@ -177,7 +168,7 @@ impl<'a> VirtualRouter<'a> {
 
     /// Who takes part, as the metadata has it; `read_at`: when it was asked.
     pub fn take_snapshot(&mut self, snapshot: &Snapshot, read_at: Time, tools: &mut Tools) {
-        match membership(self.config, self.place.source, Some(snapshot)) {
+        match membership(&self.config, self.place.source, Some(snapshot)) {
             Ok(members) => {
                 let read_at = (self.config.peers == Peers::Rancher).then_some(read_at);
                 self.agent.handle_members(alarm::now(), &members, read_at);
@@ -198,7 +189,7 @@ impl<'a> VirtualRouter<'a> {
     /// Sets what is checked.
     pub fn set_targets(&mut self, snapshot: Option<&Snapshot>, tools: &mut Tools) {
         let now = alarm::now();
-        let targets = match targets(self.config, snapshot) {
+        let targets = match targets(&self.config, snapshot) {
             Ok(targets) => {
                 let names: Vec<String> = targets.iter().map(Target::to_string).collect();
                 self.agent.handle_checks(now, Ok(&names));
@@ -372,7 +363,7 @@ impl<'a> VirtualRouter<'a> {
         tools: &Tools,
     ) {
         let Some(sockets) = tools.lines.get(self.line).and_then(|line| line.sockets()) else { return };
-        for vip in &self.config.vips {
+        for vip in &self.config.clone().vips {
             if let Err(error) = send(&sockets.announcer, vip.address) {
                 self.say(format!("cannot {what} {}: {error}", vip.address));
             }
@@ -408,5 +399,42 @@ impl<'a> VirtualRouter<'a> {
             Event::Warning(text) => warn!("{vips}: {text}"),
             Event::Alarm(text) => error!("{vips}: {text}"),
         }
+    }
+}
+
+/// What the core needs to know. `lease`: lifetime of the addresses in seconds.
+fn core_settings(
+    config: &config::Router,
+    source: IpAddr,
+    lease: Option<u32>,
+    earlier: Vec<u8>,
+) -> core::Settings {
+    let multicast = config.transport == Transport::Multicast;
+    let lone = || members::lone_priority(config.vrid, &source.to_string());
+    let priority = config.priority.or_else(|| (config.peers == Peers::None).then(lone));
+    core::Settings {
+        vrid: config.vrid,
+        version: config.version,
+        source,
+        addresses: config.vips.iter().map(|vip| vip.address).collect(),
+        interval: config.interval,
+        priority,
+        preempt: config.preempt,
+        preempt_delay: config.preempt_delay,
+        lease: lease.map(|seconds| Duration::from_secs(seconds.into())),
+        handover_limit: config.handover_limit,
+        announcements: config.announcements,
+        min_ttl: config.min_ttl,
+        group: multicast.then(|| vrrp::group(config.family())),
+        checksum: config.checksum,
+        auth: match &config.auth {
+            config::Auth::None => Auth::None,
+            config::Auth::Pass(password) => Auth::Pass(*password),
+            config::Auth::Keys { mode, .. } => Auth::Signed(*mode),
+        },
+        earlier,
+        rise: config.checks.rise,
+        fall: config.checks.fall,
+        guards: config.guards.clone(),
     }
 }

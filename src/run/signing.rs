@@ -30,6 +30,11 @@ impl Signing {
         Signing { password, keys, signs, last: None }
     }
 
+    /// Other keys or another password. Stamps go on, so that none ever comes twice.
+    pub fn set(&mut self, auth: &config::Auth) {
+        *self = Signing { last: self.last, ..Signing::new(auth) };
+    }
+
     /// The password of version 2.
     pub fn password(&self) -> Option<[u8; 8]> {
         self.password

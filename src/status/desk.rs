@@ -44,6 +44,7 @@ pub struct Desk {
 enum News {
     Transition(Transition),
     Source(IpAddr, u32),
+    Settings(Option<String>, Vec<Setting>),
 }
 
 impl Desk {
@@ -74,6 +75,11 @@ impl Desk {
         let _ = self.news.send(News::Transition(transition));
     }
 
+    /// The settings changed: the token, and all of them as they are shown.
+    pub fn tell_settings(&self, token: Option<String>, shown: Vec<Setting>) {
+        let _ = self.news.send(News::Settings(token, shown));
+    }
+
     /// Adverts come from this address: the status may be asked there. `scope`: the interface's index, for a
     /// link-local one.
     pub fn tell_source(&self, address: IpAddr, scope: u32) {
@@ -85,7 +91,7 @@ impl Desk {
 #[derive(Debug)]
 pub struct Room {
     ask: mpsc::Sender<oneshot::Sender<Status>>,
-    shown: Vec<Setting>,
+    shown: Mutex<Vec<Setting>>,
     transitions: Mutex<VecDeque<Transition>>,
     /// Held while the adverts' thread is asked, so that it is asked once.
     fresh: tokio::sync::Mutex<Option<(Instant, Arc<Status>)>>,
@@ -108,7 +114,7 @@ impl Room {
             status.await.ok()
         };
         let mut status = timeout(PATIENCE, asked).await.ok()??;
-        status.settings.clone_from(&self.shown);
+        status.settings.clone_from(&self.shown.lock().unwrap_or_else(PoisonError::into_inner));
         let transitions = self.transitions.lock().unwrap_or_else(PoisonError::into_inner);
         status.transitions = transitions.iter().cloned().collect();
         let status = Arc::new(status);
@@ -135,7 +141,7 @@ async fn serve(
 ) {
     let room = Arc::new(Room {
         ask,
-        shown: settings.shown,
+        shown: Mutex::new(settings.shown),
         transitions: Mutex::new(VecDeque::new()),
         fresh: tokio::sync::Mutex::new(None),
         group: group::Gatherer::new(&settings.status),
@@ -152,6 +158,12 @@ async fn serve(
                 room.remember(transition);
                 // What was asked before is older than this.
                 *room.fresh.lock().await = None;
+            }
+            News::Settings(token, shown) => {
+                *room.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+                *room.fresh.lock().await = None;
+                room.group.set_token(token.clone());
+                door.set_token(token);
             }
             News::Source(address, scope) => {
                 if let config::Listen::Source(port) = settings.status.listen

@@ -7,7 +7,7 @@ use crate::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ pub enum Severity {
 pub struct Gatherer {
     /// None: the status is served nowhere, so others do not serve it either.
     port: Option<u16>,
-    token: Option<String>,
+    token: RwLock<Option<String>>,
     /// Made when somebody asks first: most agents are never asked.
     client: OnceLock<Option<reqwest::Client>>,
     fresh: Mutex<Option<(Instant, Arc<Group>)>>,
@@ -88,10 +88,15 @@ impl Gatherer {
     pub fn new(settings: &config::Status) -> Gatherer {
         Gatherer {
             port: settings.listen.port(),
-            token: settings.token.clone(),
+            token: RwLock::new(settings.token.clone()),
             client: OnceLock::new(),
             fresh: Mutex::new(None),
         }
+    }
+
+    /// The others want another token from now on.
+    pub fn set_token(&self, token: Option<String>) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     /// The whole group, around this host's own status.
@@ -145,7 +150,8 @@ impl Gatherer {
         });
         let Some(client) = made else { return Err("this host cannot ask by HTTP".to_owned()) };
         let mut request = client.get(format!("http://{}/status", std::net::SocketAddr::new(address, port)));
-        if let Some(token) = &self.token {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         let mut answer = request.send().await.map_err(|error| innermost(&error))?;

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -44,7 +44,7 @@ const PATHS: &str = "/, /status, /group, /metrics, /healthz, /readyz";
 #[derive(Debug)]
 pub struct Door {
     room: Arc<Room>,
-    token: Option<String>,
+    token: RwLock<Option<String>>,
     /// Connections of each address.
     guests: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -52,7 +52,12 @@ pub struct Door {
 impl Door {
     /// Lets everybody in who has the token, if there is one.
     pub fn new(room: Arc<Room>, token: Option<String>) -> Door {
-        Door { room, token, guests: Mutex::new(HashMap::new()) }
+        Door { room, token: RwLock::new(token), guests: Mutex::new(HashMap::new()) }
+    }
+
+    /// Wants another token from now on.
+    pub fn set_token(&self, token: Option<String>) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     fn enter(self: &Arc<Door>, from: IpAddr) -> Option<Guest> {
@@ -101,7 +106,8 @@ impl Door {
     }
 
     fn is_welcome(&self, request: &Request<Incoming>) -> bool {
-        let Some(token) = &self.token else { return true };
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(token) = token.as_ref() else { return true };
         let brought = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         let brought = match brought.split_at_checked(7) {
             Some((scheme, brought)) if scheme.eq_ignore_ascii_case(b"bearer ") => brought,

@@ -7,5 +7,6 @@ mod access;
 mod answers;
 mod flood;
 mod group;
+mod reload;
 mod site;
 mod table;
