@@ -1,0 +1,254 @@
+//! What must not happen, and when it has.
+
+use crate::cluster::{Bounds, Cluster, INTERVAL, LATENESS, LEASE, MS};
+use crate::host::{Follows, HOSTS, Host, skew};
+use outrider::core::Time;
+use outrider::core::command::Command;
+use outrider::core::event::State;
+use std::time::Duration;
+
+/// A leaver keeps the address so long after its successor's first advert.
+const OVERLAP: Duration = Duration::from_millis(20);
+
+/// What must not happen, to any of the virtual routers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wrong {
+    Two,
+    Twice,
+    Nobody,
+    Gap,
+    Stale,
+    Absent,
+    Lapse,
+    Unfit,
+    Defiant,
+    Hasty,
+    Rash,
+    Slow,
+    Meek,
+    Isolated,
+    Late,
+    Sleepwalk,
+    Boast,
+    Loud,
+    Nagging,
+    Farewell,
+    Mixed,
+    Litter,
+    Restless,
+}
+
+/// Since when two that run and hear each other hold an address, and since when nobody who runs does; counted
+/// from the last fault or loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Watch {
+    two_since: Option<Time>,
+    none_since: Option<Time>,
+}
+
+impl Wrong {
+    pub fn says(self) -> &'static str {
+        match self {
+            Wrong::Two => {
+                "two that run and hear each other hold for longer than an interval and a round trip"
+            }
+            Wrong::Twice => {
+                "two are Active, though every advert came in time, nobody was stopped or kept from its kernel, and \
+                 neither leaves"
+            }
+            Wrong::Nobody => "nobody who runs holds for longer than Master_Down, though somebody could",
+            Wrong::Gap => "nobody holds, though nothing happened but that one was told to leave, and losses",
+            Wrong::Stale => "a host that runs holds and is not Active",
+            Wrong::Absent => "a host that runs is Active and does not hold",
+            Wrong::Lapse => "the kernel drops the address of an Active that runs and could have renewed it",
+            Wrong::Unfit => "an unfit host is Active",
+            Wrong::Defiant => "an Active has heard one that outranks it, and stays Active",
+            Wrong::Hasty => "somebody claims within three intervals of an advert it accepted",
+            Wrong::Rash => "somebody who is not first in line claims within Skew_Time of a resignation",
+            Wrong::Slow => {
+                "after a resignation the first in line does not claim at once, or another not after Skew_Time"
+            }
+            Wrong::Meek => "with preemption somebody bears a lower priority for longer than Master_Down",
+            Wrong::Isolated => "a guarded host claims, though nothing reached it since its silence began",
+            Wrong::Late => {
+                "something is asked of the kernel, announced or advertised after the end of the lease"
+            }
+            Wrong::Sleepwalk => "an agent that slept past its Master_Down does any of that, or is Active",
+            Wrong::Boast => "an address is advertised or announced that is not there",
+            Wrong::Loud => "a leaver advertises another priority than 0, or 1 where it may stay",
+            Wrong::Nagging => "priority 0 is repeated within one and a half intervals",
+            Wrong::Farewell => "somebody who neither leaves nor is unfit says priority 0",
+            Wrong::Mixed => "an advert of another virtual router makes a difference",
+            Wrong::Litter => "an agent ends and leaves the address behind",
+            Wrong::Restless => "an agent is woken again and again with nothing to do",
+        }
+    }
+}
+
+impl Cluster {
+    /// A fault or a loss: what is bounded is bounded from now on.
+    pub fn excuse(&mut self) {
+        self.watches.fill(Watch::default());
+    }
+
+    fn numbers(&self) -> std::ops::Range<usize> {
+        0..self.watches.len()
+    }
+
+    /// Time passes, and nothing happens but that the kernels drop addresses.
+    pub fn advance(&mut self, to: Time) {
+        let to = to.max(self.now);
+        for r in self.numbers() {
+            let last =
+                |hosts: &mut dyn Iterator<Item = &Host>| hosts.filter_map(|host| host.kernel.until[r]).max();
+            let anybody = last(&mut self.all());
+            if !self.disturbed && anybody.is_some_and(|until| until < to) {
+                self.wrong.insert(Wrong::Gap);
+            }
+            let living = last(&mut self.all().filter(|host| host.runs() && host.cut.is_none()));
+            if let Some(until) = living.filter(|until| *until < to && self.watches[r].none_since.is_none()) {
+                self.watches[r].none_since = Some(until.max(self.now));
+            }
+            let lapses = |host: &Host| {
+                let until = host.kernel.until[r].is_some_and(|until| until <= to);
+                until && host.runs() && host.is(r, State::Active) && !host.kernel.locked
+            };
+            if self.all().any(lapses) {
+                self.wrong.insert(Wrong::Lapse);
+            }
+        }
+        self.now = to;
+    }
+
+    /// After anything that happens.
+    pub fn look(&mut self, bounds: &Bounds) {
+        for router in self.numbers() {
+            self.look_at(router, bounds);
+        }
+    }
+
+    fn look_at(&mut self, r: usize, bounds: &Bounds) {
+        let now = self.now;
+        let mut watch = self.watches[r];
+        let holds = |host: &&Host| host.runs() && host.cut.is_none() && host.holds(r, now);
+        let stay = self.all().filter(holds).filter(|host| !host.kernel.locked && !host.leaves()).count();
+        let all = self.all().filter(holds).filter(|host| !host.kernel.locked).count();
+        // Two that both leave say nothing to each other: the hand-over's limit ends that.
+        watch.two_since = (all > 1 && stay > 0).then_some(watch.two_since.unwrap_or(now));
+        let both_ways = 2 * (bounds.latest + LATENESS);
+        if watch.two_since.is_some_and(|since| now > since + INTERVAL + both_ways + OVERLAP) {
+            self.wrong.insert(Wrong::Two);
+        }
+        let locked = self.all().any(|host| host.kernel.locked);
+        let able = |host: &Host| {
+            let well = host.runs() && host.cut.is_none() && !host.unfit && !host.leaves();
+            well && (host.routers[r].past.heard || host.is_foreign())
+        };
+        let none = !locked && self.all().any(able) && !self.all().any(|host| holds(&host));
+        watch.none_since = none.then_some(watch.none_since.unwrap_or(now));
+        let longest = self.all().map(|host| skew(host.routers[r].priority)).max().unwrap_or_default();
+        if watch.none_since.is_some_and(|since| now > since + 3 * INTERVAL + longest + both_ways) {
+            self.wrong.insert(Wrong::Nobody);
+        }
+        if !self.disturbed && !self.all().any(|host| host.holds(r, now)) {
+            self.wrong.insert(Wrong::Gap);
+        }
+        let active = |host: &&Host| host.runs() && host.is_ours(r) && host.is(r, State::Active);
+        let twice = self.all().filter(active).filter(|host| !host.leaves()).count() > 1;
+        let preempt = bounds.group.preempt;
+        // Skew_Times by rank differ by 12.5 ms: a claimant's advert comes in time only if its way and that of what
+        // it follows upon are shorter.
+        if twice && !self.hindered && !preempt && bounds.latest < 6 * MS {
+            self.wrong.insert(Wrong::Twice);
+        }
+        let ours = self.all().filter(|host| host.runs() && host.is_ours(r));
+        let mut wrongs = Vec::new();
+        for host in ours {
+            let past = &host.routers[r].past;
+            let is_active = host.is(r, State::Active);
+            let master_down = 3 * INTERVAL + skew(host.routers[r].priority);
+            let overdue = |due: Option<Time>, wait| due.is_some_and(|due| now > due + wait + LATENESS);
+            let backup = host.is(r, State::Backup);
+            let wrong = [
+                (Wrong::Stale, !is_active && host.holds(r, now) && !host.kernel.locked),
+                (Wrong::Absent, is_active && !host.holds(r, now) && !host.kernel.locked),
+                (Wrong::Unfit, is_active && host.unfit),
+                (Wrong::Slow, backup && overdue(past.due, Duration::ZERO)),
+                (Wrong::Meek, backup && overdue(past.bears, master_down)),
+            ];
+            wrongs.extend(wrong.into_iter().filter(|(_, is)| *is).map(|(wrong, _)| wrong));
+        }
+        self.wrong.extend(wrongs);
+        self.watches[r] = watch;
+    }
+
+    /// An agent of ours becomes Active.
+    pub fn judge_claim(&mut self, h: usize, r: usize) {
+        let now = self.now;
+        let host = &mut *self.hosts[h];
+        host.kernel.lease_until[r] = now + LEASE;
+        let cut = host.cut;
+        let router = &mut host.routers[r];
+        router.past.due = None;
+        router.past.farewells = [None; HOSTS];
+        let (own, resigned, follows) = (router.priority, router.past.resigned, router.past.follows.take());
+        let outranks = follows.is_some_and(|follows| router.outranks(follows.priority));
+        if let Some(Follows { at, .. }) = follows {
+            if now < at + 3 * INTERVAL && !outranks {
+                self.wrong.insert(Wrong::Hasty);
+            }
+        } else if let Some((leaver, at)) = resigned
+            && now < at + skew(own)
+            && !self.is_first(h, r, leaver)
+        {
+            self.wrong.insert(Wrong::Rash);
+        }
+        // A sign of life counts from when an advert is overdue on, and no longer than a second.
+        let silent = follows.map_or(Time::ZERO, |follows| follows.at + INTERVAL).max(now - LEASE);
+        if self.guarded && cut.is_some_and(|cut| cut + self.latest < silent) {
+            self.wrong.insert(Wrong::Isolated);
+        }
+    }
+
+    /// An agent of ours does something.
+    pub fn judge_command(&mut self, h: usize, r: usize, command: &Command) {
+        let now = self.now;
+        let host = &mut *self.hosts[h];
+        let (leaves, may_leave) = (host.leaves(), host.leaves() || host.unfit);
+        let there = host.holds(r, now) || host.kernel.locked || host.kernel.waits();
+        let lapsed = now >= host.kernel.lease_until[r];
+        let sleepwalks = host.routers[r].sleepwalks(now);
+        let says = match command {
+            Command::Advertise { priority, .. } => Some(*priority),
+            _ => None,
+        };
+        let shows = says.is_some_and(|priority| priority > 0) || matches!(command, Command::Announce);
+        let touches = shows || matches!(command, Command::Add { .. } | Command::Renew { .. });
+        let farewells = &mut host.routers[r].past.farewells;
+        let mut nagging = false;
+        if let Command::Advertise { priority: 0, to } = command {
+            for to in to {
+                let to = (0..HOSTS).find(|host| crate::cluster::address(*host) == *to).unwrap();
+                let before = farewells[to].replace(now);
+                nagging |= before.is_some_and(|before| now < before + INTERVAL * 3 / 2);
+            }
+        }
+        let highest = u8::from(!host.stopping);
+        let wrong = [
+            (Wrong::Sleepwalk, touches && sleepwalks),
+            (Wrong::Late, touches && lapsed),
+            (Wrong::Boast, shows && !there),
+            (Wrong::Loud, leaves && says.is_some_and(|priority| priority > highest)),
+            (Wrong::Nagging, nagging),
+            (Wrong::Farewell, says == Some(0) && !may_leave),
+        ];
+        self.wrong.extend(wrong.into_iter().filter(|(_, is)| *is).map(|(wrong, _)| wrong));
+    }
+
+    /// Whether a host is the first in line besides the leaver. Nobody is where priorities are set by hand.
+    pub fn is_first(&self, host: usize, router: usize, leaver: usize) -> bool {
+        let rank = |host: usize| self.hosts[host].routers[router].rank;
+        let others = (0..HOSTS).filter(|other| *other != leaver);
+        rank(host).is_some() && others.filter_map(rank).min() == rank(host)
+    }
+}
