@@ -13,7 +13,7 @@ use outrider::core::guard::Guards;
 use outrider::core::members::{Member, Membership, Standing};
 use outrider::core::{Kernel as Answer, Outcome, Settings, Time};
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -287,7 +287,7 @@ impl Slot {
 
     pub fn seal(&mut self) {
         self.hash.get_or_insert_with(|| {
-            let mut hasher = DefaultHasher::new();
+            let mut hasher = Mixer(0);
             self.host.hash(&mut hasher);
             hasher.finish()
         });
@@ -319,5 +319,43 @@ impl Hash for Slot {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         assert!(self.hash.is_some(), "not sealed");
         self.hash.hash(hasher);
+    }
+}
+
+/// The standard library's hasher takes most of the time where nothing is optimized.
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(byte.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 29);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
