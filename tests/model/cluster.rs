@@ -153,7 +153,7 @@ impl Cluster {
             cluster.start(host, &unbroken);
         }
         let preempts = bounds.group.preempt || bounds.group.keepalived.is_some_and(|(_, preempts)| preempts);
-        cluster.pass(cluster.now + if preempts { 450 * MS } else { 3000 * MS }, &unbroken);
+        cluster.pass(cluster.now + if preempts { 250 * MS } else { 3000 * MS }, &unbroken);
         assert!(cluster.wrong.is_empty(), "{:?}", cluster.wrong);
         let holders = |router: usize| {
             let holds = |host: &usize| cluster.hosts[*host].holds(router, cluster.now);
@@ -367,13 +367,7 @@ impl Cluster {
     fn let_time_pass(&mut self, mut host: usize, bounds: &Bounds) {
         let before = self.noticeable();
         let end = self.now + LEASE;
-        let mut idle = 0;
         loop {
-            idle = if self.hosts[host].deadline() > Some(self.now) { 0 } else { idle + 1 };
-            if idle > 10 {
-                self.wrong.insert(Wrong::Restless);
-                return;
-            }
             self.advance(self.hosts[host].deadline().unwrap_or(self.now));
             self.finish(host);
             self.look(bounds);

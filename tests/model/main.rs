@@ -183,17 +183,17 @@ const MUTATIONS: [(Mutation, Wrong, Bounds); 28] = [
     (Mutation::Sluggish, Wrong::Nobody, faults(1, &[Fault::Kill], 8)),
     (Mutation::LetsGoAtOnce, Wrong::Gap, faults(1, &[Fault::Terminate], 8)),
     (Mutation::NeverRemoves, Wrong::Stale, faults(1, &[Fault::Fail], 8)),
-    (Mutation::NeverAdds, Wrong::Absent, faults(1, &[Fault::Kill], 8)),
+    (Mutation::LosesAddress, Wrong::Absent, faults(1, &[Fault::Cut], 8)),
     (Mutation::NeverRenews, Wrong::Lapse, faults(1, &[Fault::Cut], 8)),
     (Mutation::ClaimsUnfit, Wrong::Unfit, faults(1, &[Fault::Fail], 8)),
     (Mutation::DeafToRivals, Wrong::Defiant, faults(1, &[Fault::Cut], 8)),
-    (Mutation::BelievesAnyResignation, Wrong::Hasty, faults(1, &[Fault::Fail], 8)),
-    (Mutation::Impatient, Wrong::Hasty, faults(0, &[], 8)),
+    (Mutation::BelievesAnyResignation, Wrong::Hasty, faults(2, &[Fault::Cut, Fault::Fail], 9)),
+    (Mutation::Impatient, Wrong::Hasty, Bounds { losses: 1, ..faults(0, &[], 8) }),
     (Mutation::EverybodySucceeds, Wrong::Rash, faults(1, &[Fault::Fail], 8)),
     (Mutation::DeafToResignations, Wrong::Slow, faults(1, &[Fault::Fail], 8)),
-    (Mutation::NeverPreempts, Wrong::Meek, Bounds { group: PREEMPTING, ..faults(0, &[], 8) }),
+    (Mutation::NeverPreempts, Wrong::Meek, Bounds { group: PREEMPTING, ..faults(0, &[], 11) }),
     (Mutation::Unguarded, Wrong::Isolated, Bounds { group: GUARDED, ..faults(1, &[Fault::Cut], 8) }),
-    (Mutation::LeaseUnchecked, Wrong::Late, faults(2, &[Fault::Lock, Fault::Cut], 9)),
+    (Mutation::LeaseUnchecked, Wrong::Late, faults(3, &[Fault::Lock, Fault::Kill], 8)),
     (Mutation::SleepUnnoticed, Wrong::Sleepwalk, faults(1, &[Fault::Stop], 8)),
     (Mutation::DoesWhatItDecided, Wrong::Sleepwalk, faults(1, &[Fault::Freeze], 8)),
     (Mutation::AdvertisesFirst, Wrong::Boast, faults(1, &[Fault::Kill], 8)),
@@ -222,7 +222,12 @@ fn mutations_are_caught() {
         println!("{:.1} {}", begun.elapsed().as_secs_f64(), checker.state_count());
         match checker.discovery(RIGHT) {
             Some(path) => println!("{mutation:?}: {}:\n{}", wrong.says(), story(path)),
-            None => missed.push((mutation, wrong)),
+            None => {
+                let model = Bounded { bounds, sought: None };
+                let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+                println!("MISS {mutation:?} {:?}", checker.discovery(RIGHT).map(story));
+                missed.push((mutation, wrong));
+            }
         }
         caught.insert(wrong);
     }

@@ -27,8 +27,8 @@ pub enum Mutation {
     LetsGoAtOnce,
     /// The address is not removed, though it counts as removed.
     NeverRemoves,
-    /// The address is not added, though it counts as added.
-    NeverAdds,
+    /// The address is removed instead of renewed.
+    LosesAddress,
     /// The lease is not renewed.
     NeverRenews,
     /// Failed checks count as passed.
@@ -150,9 +150,7 @@ impl Mutant {
                 (Mutation::NeverAdvertises, Command::Advertise { priority: 1.., .. })
                 | (Mutation::NeverRenews, Command::Renew { .. }) => {}
                 (Mutation::NeverRemoves, Command::Remove) => self.agent.handle_kernel(now, &Kernel::Removed),
-                (Mutation::NeverAdds, Command::Add { .. }) => {
-                    self.agent.handle_kernel(now, &Kernel::Added { sent: now });
-                }
+                (Mutation::LosesAddress, Command::Renew { .. }) => return Some(Command::Remove),
                 (Mutation::LeaseUnchecked, Command::Add { .. }) => {
                     return Some(Command::Add { not_after: None });
                 }

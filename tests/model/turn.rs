@@ -244,6 +244,10 @@ impl Cluster {
             self.tell(host, router, Input::Timeout);
             self.carry_out(host, router);
         }
+        // Woken up again, it would do nothing.
+        if self.hosts[host].deadline().is_some_and(|deadline| deadline <= now) {
+            self.wrong.insert(Wrong::Restless);
+        }
     }
 
     /// The thread of the addresses.
