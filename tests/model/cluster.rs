@@ -122,74 +122,8 @@ pub fn address(host: usize) -> IpAddr {
 }
 
 impl Cluster {
-    /// This one holds the address (of two, each the one that it is first for), the others follow it; those that
-    /// preempt have come back a moment ago.
-    pub fn settled(first: usize, bounds: &Bounds) -> Cluster {
-        let begin = 3600 * 1000 * MS;
-        let routers = bounds.group.routers;
-        let mut cluster = Cluster {
-            steps: 0,
-            now: begin,
-            hosts: vec![Slot::new(Host::new(routers)); HOSTS],
-            flying: Vec::new(),
-            losses: bounds.losses,
-            faults: bounds.faults,
-            hindered: false,
-            disturbed: true,
-            guarded: bounds.group.guarded,
-            latest: bounds.latest,
-            watches: vec![Watch::default(); routers],
-            wrong: BTreeSet::new(),
-            relieved: false,
-            first,
-        };
-        let unbroken = Bounds { mutation: None, ..*bounds };
-        let spread = routers > 1;
-        cluster.start(first, &unbroken);
-        if !spread {
-            cluster.pass(begin + 2000 * MS, &unbroken);
-        }
-        for host in (0..HOSTS).filter(|host| *host != first) {
-            cluster.start(host, &unbroken);
-        }
-        let preempts = bounds.group.preempt || bounds.group.keepalived.is_some_and(|(_, preempts)| preempts);
-        cluster.pass(cluster.now + if preempts { 250 * MS } else { 3000 * MS }, &unbroken);
-        assert!(cluster.wrong.is_empty(), "{:?}", cluster.wrong);
-        let holders = |router: usize| {
-            let holds = |host: &usize| cluster.hosts[*host].holds(router, cluster.now);
-            (0..HOSTS).filter(holds).collect::<Vec<usize>>()
-        };
-        let holders: Vec<Vec<usize>> = (0..routers).map(holders).collect();
-        if spread {
-            assert!(holders[0].len() == 1 && holders[1].len() == 1 && holders[0] != holders[1], "{holders:?}");
-            cluster.first = holders[0][0];
-        } else {
-            assert_eq!(holders[0], [first]);
-        }
-        cluster.mutate(bounds);
-        cluster.steps = 0;
-        cluster.hindered = false;
-        cluster.disturbed = false;
-        cluster.excuse();
-        cluster.hosts.iter_mut().for_each(Slot::seal);
-        cluster
-    }
-
     pub fn all(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().map(|slot| &**slot)
-    }
-
-    fn pass(&mut self, until: Time, bounds: &Bounds) {
-        while self.now < until || !self.flying.is_empty() {
-            let deed =
-                if self.flying.is_empty() { Deed::Timer(self.timers(bounds)[0]) } else { Deed::Deliver(0) };
-            self.act(deed, bounds);
-        }
-    }
-
-    fn start(&mut self, host: usize, bounds: &Bounds) {
-        self.hosts[host].start(host, &bounds.group, self.now);
-        self.finish(host);
     }
 
     /// By when the oldest advert has to arrive.
@@ -198,7 +132,7 @@ impl Cluster {
     }
 
     /// Whose timer may be next: the one that is due first, or one due so soon after that it may be earlier.
-    fn timers(&self, bounds: &Bounds) -> Vec<usize> {
+    pub fn timers(&self, bounds: &Bounds) -> Vec<usize> {
         let mut timers: Vec<(Time, usize)> =
             (0..HOSTS).filter_map(|host| Some((self.hosts[host].deadline()?, host))).collect();
         timers.sort_unstable();
@@ -275,7 +209,7 @@ impl Cluster {
         self.hosts.iter_mut().for_each(Slot::seal);
     }
 
-    fn begin(&mut self, fault: Fault, host: usize) {
+    pub fn begin(&mut self, fault: Fault, host: usize) {
         let leaves = matches!(fault, Fault::Terminate | Fault::Drain | Fault::Dismiss);
         self.hindered |= !(leaves || matches!(fault, Fault::Kill | Fault::Fail));
         // keepalived lets go at once.
@@ -350,7 +284,10 @@ impl Cluster {
                 self.finish(host);
                 self.go_on(host);
             }
-            Fault::Cut => self.hosts[host].cut = None,
+            Fault::Cut => {
+                let since = self.hosts[host].cut.take();
+                self.hosts[host].was_cut = since.map(|since| (since, self.now));
+            }
             Fault::Lock => {
                 let (now, process) = (self.now, self.hosts[host].is_there());
                 self.hosts[host].kernel.unlock(now, process);

@@ -28,10 +28,14 @@ pub struct Host {
     pub routers: Vec<Router>,
     pub killed: bool,
     pub stopped: bool,
+    /// It was stopped before.
+    pub was_stopped: bool,
     /// The process is stopped when it has decided what to do next and done nothing of it.
     pub freezes: bool,
     /// Since when nothing comes in or goes out.
     pub cut: Option<Time>,
+    /// From when to when it was, the last time.
+    pub was_cut: Option<(Time, Time)>,
     pub unfit: bool,
     /// It was told to end; a person drains it; it is no member any more.
     pub stopping: bool,
@@ -74,6 +78,8 @@ pub enum Told {
 /// What an observer remembers of a virtual router on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Past {
+    /// When it last claimed the address.
+    pub claimed: Time,
     /// When it last did anything.
     pub turned: Time,
     /// When it began to listen, or woke up from a sleep past its own Master_Down.
@@ -150,8 +156,10 @@ impl Host {
             routers: vec![Router::default(); routers],
             killed: false,
             stopped: false,
+            was_stopped: false,
             freezes: false,
             cut: None,
+            was_cut: None,
             unfit: false,
             stopping: false,
             drained: false,
@@ -165,8 +173,8 @@ impl Host {
     /// A new process on a fit host.
     pub fn start(&mut self, me: usize, group: &Group, now: Time) {
         let count = self.routers.len();
-        let cut = self.cut;
-        *self = Host { cut, kernel: self.kernel.clone(), ..Host::new(count) };
+        let (cut, was_cut) = (self.cut, self.was_cut);
+        *self = Host { cut, was_cut, kernel: self.kernel.clone(), ..Host::new(count) };
         self.kernel.clean();
         for (number, router) in self.routers.iter_mut().enumerate() {
             let rank = members(me, false).rank(&VRIDS[..number], VRIDS[number], &member(me).id);

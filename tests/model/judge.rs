@@ -27,6 +27,7 @@ pub enum Wrong {
     Slow,
     Meek,
     Isolated,
+    Usurped,
     Late,
     Sleepwalk,
     Boast,
@@ -70,6 +71,9 @@ impl Wrong {
             }
             Wrong::Meek => "with preemption somebody bears a lower priority for longer than Master_Down",
             Wrong::Isolated => "a guarded host claims, though nothing reached it since its silence began",
+            Wrong::Usurped => {
+                "a guarded host yields the address to one that was cut off for as long as a take-over takes"
+            }
             Wrong::Late => {
                 "something is asked of the kernel, announced or advertised after the end of the lease"
             }
@@ -155,10 +159,11 @@ impl Cluster {
         }
         let active = |host: &&Host| host.runs() && host.is_ours(r) && host.is(r, State::Active);
         let twice = self.all().filter(active).filter(|host| !host.leaves()).count() > 1;
-        let preempt = bounds.group.preempt;
+        let turns =
+            !bounds.group.preempt && bounds.group.by_hand.is_none_or(|[a, b, c]| a != b && b != c && c != a);
         // Skew_Times by rank differ by 12.5 ms: a claimant's advert comes in time only if its way and that of what
         // it follows upon are shorter.
-        if twice && !self.hindered && !preempt && bounds.latest < 6 * MS {
+        if twice && !self.hindered && turns && bounds.latest < 6 * MS {
             self.wrong.insert(Wrong::Twice);
         }
         let ours = self.all().filter(|host| host.runs() && host.is_ours(r));
@@ -190,6 +195,7 @@ impl Cluster {
         let cut = host.cut;
         let router = &mut host.routers[r];
         router.past.due = None;
+        router.past.claimed = now;
         router.past.farewells = [None; HOSTS];
         let (own, resigned, follows) = (router.priority, router.past.resigned, router.past.follows.take());
         let outranks = follows.is_some_and(|follows| router.outranks(follows.priority));
@@ -208,6 +214,23 @@ impl Cluster {
         if self.guarded && cut.is_some_and(|cut| cut + self.latest < silent) {
             self.wrong.insert(Wrong::Isolated);
         }
+    }
+
+    /// Whether `from` is a former holder that noticed long ago that it is cut off: three intervals without a sign of
+    /// life, and as many until it trusts that they are back. Then it says so by its priority.
+    pub fn is_usurped(&self, h: usize, r: usize, from: usize) -> bool {
+        let (host, other) = (&self.hosts[h], &self.hosts[from]);
+        let whole = |host: &Host| host.cut.is_none() && host.was_cut.is_none();
+        // Somebody else shows this one that it is not cut off itself, if it has been awake to see it.
+        let company =
+            (0..HOSTS).filter(|other| *other != h && *other != from).all(|other| whole(&self.hosts[other]));
+        let sound = company && whole(host) && !host.was_stopped;
+        let noticed = 3 * INTERVAL;
+        let held = other.was_cut.is_some_and(|(since, until)| {
+            let long = until > since + noticed + INTERVAL + LATENESS;
+            long && self.now < until + noticed && other.routers[r].past.claimed <= since
+        });
+        self.guarded && sound && held && !host.leaves()
     }
 
     /// An agent of ours does something.

@@ -7,6 +7,7 @@ mod judge;
 mod keepalived;
 mod kernel;
 mod mutant;
+mod start;
 mod turn;
 
 use cluster::{Bounds, Cluster, Deed, Fault, Group};
@@ -30,9 +31,9 @@ const ALL: &[Fault] = &[
     Fault::Lock,
 ];
 
-const RANKED: Group =
-    Group { routers: 1, by_hand: None, preempt: false, guarded: false, keepalived: None };
+const RANKED: Group = Group { routers: 1, by_hand: None, preempt: false, guarded: false, keepalived: None };
 const GUARDED: Group = Group { guarded: true, ..RANKED };
+const EQUAL: Group = Group { by_hand: Some([100, 100, 100]), ..RANKED };
 const PREEMPTING: Group = Group { by_hand: Some([100, 150, 200]), preempt: true, ..RANKED };
 const MIXED: Group = Group { keepalived: Some((100, false)), ..RANKED };
 const MIXED_PREEMPTING: Group =
@@ -65,6 +66,7 @@ explored! {
     // Claims after Skew_Time overtake each other.
     slow_network: Bounds { steps: 7, latest: Duration::from_millis(15), ..BOUNDS },
     guard: Bounds { group: GUARDED, steps: 7, ..BOUNDS },
+    equal_priorities: Bounds { group: EQUAL, steps: 7, ..BOUNDS },
     preemption: Bounds { group: PREEMPTING, steps: 7, ..BOUNDS },
     with_keepalived: Bounds { group: MIXED, steps: 7, ..BOUNDS },
     with_keepalived_that_preempts: Bounds { group: MIXED_PREEMPTING, steps: 7, ..BOUNDS },
@@ -88,7 +90,8 @@ impl Model for Bounded {
     fn init_states(&self) -> Vec<Cluster> {
         // Of two virtual routers each settles where it is first.
         let firsts = if self.bounds.group.routers > 1 { 1 } else { HOSTS };
-        (0..firsts).map(|first| Cluster::settled(first, &self.bounds)).collect()
+        let starts = (0..firsts).flat_map(|first| [(first, false), (first, true)]);
+        starts.map(|(first, split)| Cluster::settled(first, split, &self.bounds)).collect()
     }
 
     fn actions(&self, state: &Cluster, actions: &mut Vec<Deed>) {
@@ -141,20 +144,13 @@ fn story(path: Path<Cluster, Deed>) -> String {
 }
 
 fn explore(name: &str, bounds: Bounds) {
-    let deeper = std::env::var("OUTRIDER_MODEL_DEEPER").ok();
-    let deeper: u8 = deeper.map_or(0, |text| text.parse().expect("OUTRIDER_MODEL_DEEPER is a number"));
-    let bounds = Bounds { steps: bounds.steps + deeper, ..bounds };
+    let asked = std::env::var("OUTRIDER_MODEL_DEPTH").ok();
+    let steps = asked.map_or(bounds.steps, |text| text.parse().expect("OUTRIDER_MODEL_DEPTH is a number"));
+    let bounds = Bounds { steps, ..bounds };
     let begun = Instant::now();
     let model = Bounded { bounds, sought: None };
     let checker = model.checker().finish_when(HasDiscoveries::AnyFailures);
-    let checker = if std::env::var("BFS").is_ok() {
-    let checker = checker.target_max_depth(usize::from(bounds.steps) + 1).spawn_bfs().join();
-        if let Some(path) = checker.discovery(RIGHT) { panic!("{}", story(path)); }
-        println!("bfs {} {} {:.1}", checker.unique_state_count(), checker.state_count(), begun.elapsed().as_secs_f64());
-        return;
-    } else {
-    checker.spawn_dfs().join()
-    };
+    let checker = checker.spawn_dfs().join();
     if let Some(path) = checker.discovery(RIGHT) {
         panic!("{name}:\n{}", story(path));
     }
@@ -177,7 +173,7 @@ const fn faults(faults: u8, kinds: &'static [Fault], steps: u8) -> Bounds {
 }
 
 /// What is wrong with the core, what alone must come of it, and where that shows.
-const MUTATIONS: [(Mutation, Wrong, Bounds); 28] = [
+const MUTATIONS: [(Mutation, Wrong, Bounds); 29] = [
     (Mutation::NeverAdvertises, Wrong::Two, faults(1, &[Fault::Drain], 8)),
     (Mutation::SameRank, Wrong::Twice, faults(1, &[Fault::Kill], 8)),
     (Mutation::Sluggish, Wrong::Nobody, faults(1, &[Fault::Kill], 8)),
@@ -193,6 +189,7 @@ const MUTATIONS: [(Mutation, Wrong, Bounds); 28] = [
     (Mutation::DeafToResignations, Wrong::Slow, faults(1, &[Fault::Fail], 8)),
     (Mutation::NeverPreempts, Wrong::Meek, Bounds { group: PREEMPTING, ..faults(0, &[], 11) }),
     (Mutation::Unguarded, Wrong::Isolated, Bounds { group: GUARDED, ..faults(1, &[Fault::Cut], 8) }),
+    (Mutation::Proud, Wrong::Usurped, Bounds { group: GUARDED, ..faults(0, &[], 8) }),
     (Mutation::LeaseUnchecked, Wrong::Late, faults(3, &[Fault::Lock, Fault::Kill], 8)),
     (Mutation::SleepUnnoticed, Wrong::Sleepwalk, faults(1, &[Fault::Stop], 8)),
     (Mutation::DoesWhatItDecided, Wrong::Sleepwalk, faults(1, &[Fault::Freeze], 8)),

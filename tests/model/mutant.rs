@@ -63,6 +63,8 @@ pub enum Mutation {
     AnyRouter,
     /// No sign of life is wanted.
     Unguarded,
+    /// A holder that was cut off advertises its own priority.
+    Proud,
     /// It wants to be woken all the time.
     Sleepless,
 }
@@ -160,6 +162,9 @@ impl Mutant {
                 (Mutation::AdvertisesFirst, Command::Add { .. }) => {
                     self.besides.push_back(command);
                     return Some(Command::Advertise { priority: self.agent.priority(), to: self.others() });
+                }
+                (Mutation::Proud, Command::Advertise { priority: 1, to }) => {
+                    return Some(Command::Advertise { priority: self.agent.priority(), to: to.clone() });
                 }
                 (Mutation::Nags, Command::Advertise { priority: 0, to }) => {
                     return Some(Command::Advertise { priority: 0, to: [&to[..], to].concat() });

@@ -43,7 +43,7 @@ impl Cluster {
         let now = self.now;
         let Router { past, priority, .. } = &mut self.hosts[host].routers[router];
         if now.saturating_sub(past.turned) > 3 * INTERVAL + skew(*priority) {
-            *past = Past { woke: now, heard: past.heard, ..Past::default() };
+            *past = Past { woke: now, heard: past.heard, claimed: past.claimed, ..Past::default() };
         }
         past.turned = now;
     }
@@ -119,6 +119,7 @@ impl Cluster {
     /// First what was decided before, then the adverts that have come meanwhile, then the timer.
     pub fn go_on(&mut self, host: usize) {
         self.hosts[host].stopped = false;
+        self.hosts[host].was_stopped = true;
         for router in self.routers(host) {
             self.turn(host, router);
             self.carry_out(host, router);
@@ -162,8 +163,7 @@ impl Cluster {
         let router = &mut self.hosts[to].routers[r];
         let (own, borne) = (router.priority, !router.outranks(priority));
         // What comes in right after it woke up may have waited for it.
-        let expects =
-            state == Some(State::Backup) && now >= router.past.woke + INTERVAL && !router.preempts;
+        let expects = state == Some(State::Backup) && now >= router.past.woke + INTERVAL && !router.preempts;
         let past = &mut router.past;
         past.heard = true;
         if borne && priority > 0 {
@@ -193,10 +193,15 @@ impl Cluster {
         }
         self.tell(to, r, Input::Advert(heard));
         let leaves = self.hosts[to].leaves();
+        let usurped = was_active && self.is_usurped(to, r, from);
         let router = &mut self.hosts[to].routers[r];
+        if usurped && router.state() == Some(State::Backup) {
+            self.wrong.insert(Wrong::Usurped);
+        }
         // It may have been sent before its sender gave up.
         let overtaken = router.past.resigned.is_some_and(|(who, at)| who == from && now < at + OVERTAKEN);
-        if was_active && priority > router.priority && !leaves && !overtaken {
+        let outranked = (priority, address(from)) > (router.priority, address(to));
+        if was_active && priority > 0 && outranked && !leaves && !overtaken {
             if router.state() == Some(State::Active) {
                 self.wrong.insert(Wrong::Defiant);
             } else {
