@@ -144,14 +144,17 @@ impl Cluster {
             self.wrong.insert(Wrong::Two);
         }
         let locked = self.all().any(|host| host.kernel.locked);
+        // Nobody claims to whom nobody shows that it is not cut off: that is asked each half interval.
+        let company = !self.guarded || self.all().filter(|host| host.cut.is_none()).count() > 1;
+        let asked = if self.guarded { INTERVAL / 2 } else { Duration::ZERO };
         let able = |host: &Host| {
             let well = host.runs() && host.cut.is_none() && !host.unfit && !host.leaves();
-            well && (host.routers[r].past.heard || host.is_foreign())
+            well && company && (host.routers[r].past.heard || host.is_foreign())
         };
         let none = !locked && self.all().any(able) && !self.all().any(|host| holds(&host));
         watch.none_since = none.then_some(watch.none_since.unwrap_or(now));
         let longest = self.all().map(|host| skew(host.routers[r].priority)).max().unwrap_or_default();
-        if watch.none_since.is_some_and(|since| now > since + 3 * INTERVAL + longest + both_ways) {
+        if watch.none_since.is_some_and(|since| now > since + 3 * INTERVAL + longest + both_ways + asked) {
             self.wrong.insert(Wrong::Nobody);
         }
         if !self.disturbed && !self.all().any(|host| host.holds(r, now)) {

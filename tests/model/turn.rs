@@ -226,6 +226,17 @@ impl Cluster {
 
     /// Time is looked at last, then everything is carried out that was decided, and what comes of it.
     pub fn finish(&mut self, host: usize) {
+        for _ in 0..3 {
+            self.act_on_time(host);
+            if self.hosts[host].deadline().is_none_or(|deadline| deadline > self.now) {
+                return;
+            }
+            // Woken up at once.
+        }
+        self.wrong.insert(Wrong::Restless);
+    }
+
+    fn act_on_time(&mut self, host: usize) {
         let now = self.now;
         for router in self.routers(host) {
             self.tell(host, router, Input::Timeout);
@@ -248,10 +259,6 @@ impl Cluster {
             }
             self.tell(host, router, Input::Timeout);
             self.carry_out(host, router);
-        }
-        // Woken up again, it would do nothing.
-        if self.hosts[host].deadline().is_some_and(|deadline| deadline <= now) {
-            self.wrong.insert(Wrong::Restless);
         }
     }
 
