@@ -31,10 +31,21 @@ pub struct Group {
     pub keepalived: Option<(u8, bool)>,
 }
 
+/// Where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// One holds the address (of two virtual routers each the one that it is first for), the others follow it;
+    /// those that preempt have come back a moment ago.
+    Settled,
+    /// Besides, the holder has been cut off for so long that another has taken over.
+    Split,
+}
+
 /// What is gone through.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub group: Group,
+    pub starts: &'static [Start],
     pub steps: u8,
     /// Adverts that may be lost.
     pub losses: u8,

@@ -1,16 +1,14 @@
 //! Where the model begins.
 
-use crate::cluster::{Bounds, Cluster, Deed, Fault, MS};
+use crate::cluster::{Bounds, Cluster, Deed, Fault, MS, Start};
 use crate::host::{HOSTS, Host, Slot};
 use crate::judge::Watch;
 use outrider::core::Time;
 use std::collections::BTreeSet;
 
 impl Cluster {
-    /// This one holds the address (of two, each the one that it is first for), the others follow it; those that
-    /// preempt have come back a moment ago. `split`: the holder has been cut off for so long that another has taken
-    /// over.
-    pub fn settled(first: usize, split: bool, bounds: &Bounds) -> Cluster {
+    pub fn new(first: usize, start: Start, bounds: &Bounds) -> Cluster {
+        let split = start == Start::Split;
         let begin = 3600 * 1000 * MS;
         let routers = bounds.group.routers;
         let mut cluster = Cluster {
