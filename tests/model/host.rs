@@ -64,7 +64,7 @@ pub struct Router {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mind {
-    Outrider(Mutant),
+    Outrider(Box<Mutant>),
     Keepalived(Keepalived),
 }
 
@@ -194,7 +194,7 @@ impl Host {
             agent.tell(now, Input::Health(&Outcome::Pass));
             router.priority = agent.priority();
             router.preempts = group.preempt;
-            router.mind = Some(Mind::Outrider(agent));
+            router.mind = Some(Mind::Outrider(Box::new(agent)));
         }
     }
 

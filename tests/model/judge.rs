@@ -10,32 +10,63 @@ use std::time::Duration;
 /// A leaver keeps the address so long after its successor's first advert.
 const OVERLAP: Duration = Duration::from_millis(20);
 
-/// What must not happen, to any of the virtual routers.
+/// What must not happen to any of the virtual routers, and why it cannot be bounded more loosely, or tighter.
+///
+/// A *whole* host runs and is neither stopped nor cut off nor kept from its kernel. All that is counted in time is
+/// counted from the last fault or loss. A way is as long as the bounds say, a timer `LATENESS` late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wrong {
+    /// Each holder advertises once an interval (the leaver is silent, and listens). That advert or the answer to it
+    /// makes one of two give way; a leaver stays 20 ms longer. Two that both leave are bounded by the hand-over limit.
     Two,
+    /// Skew_Times by rank differ by 12.5 ms, by hand by more: the claimant's advert is there before the next one's
+    /// turn, if its way and that of what it follows upon are shorter together.
     Twice,
+    /// The last advert, or whatever was heard of it, came at most a way after the holder was gone; then Master_Down of
+    /// the lowest priority. With a guard, a sign of life may have to be asked for once more.
     Nobody,
+    /// No time at all: a leaver keeps the address until its successor has it. Adverts may even be lost.
     Gap,
+    /// No time at all, where the kernel answers: with the state goes the address.
     Stale,
+    /// The same the other way round.
     Absent,
+    /// A renewal is due after a third of the lease.
     Lapse,
+    /// No time at all: a dead load balancer is believed at once.
     Unfit,
+    /// No time at all. What was sent before its sender gave up proves nothing (20 ms).
     Defiant,
+    /// Skew_Time comes on top, but three intervals are what protects an Active of which two adverts were lost.
     Hasty,
+    /// Only the first by rank need not wait. Nobody is first where priorities are set by hand.
     Rash,
+    /// The other side of it. Not right after it woke up: what it hears then may be old.
     Slow,
+    /// The silence that preemption pretends began at the last advert that was accepted.
     Meek,
+    /// Guards are asked as soon as an advert is overdue, and answers of the last second count. So nobody claims to
+    /// whom nothing came since the advert was due, or for a second.
     Isolated,
+    /// One that was cut off knows it after three intervals, and says so for three more.
     Usurped,
+    /// Counted from when the kernel was last asked and did answer, or from the claim.
     Late,
+    /// No time at all: others may have taken over, so nothing that was decided before is done.
     Sleepwalk,
+    /// Add, announce, advertise. Where the kernel does not answer, its advert comes first.
     Boast,
+    /// 0 gives the address up, 1 keeps it for want of anybody else. Anything else would hold the successor back.
     Loud,
+    /// Each one starts keepalived's Skew_Time anew, which is shorter than an interval.
     Nagging,
+    /// Others would take it for a vacancy.
     Farewell,
+    /// The agent is what it would be by time alone.
     Mixed,
+    /// No time at all, where the kernel answers.
     Litter,
+    /// Once more may be for something that has just become due.
     Restless,
 }
 

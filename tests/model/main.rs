@@ -196,7 +196,7 @@ const fn faults(faults: u8, kinds: &'static [Fault], steps: u8) -> Bounds {
 }
 
 /// What is wrong with the core, what alone must come of it, and where that shows.
-const MUTATIONS: [(Mutation, Wrong, Bounds); 29] = [
+const MUTATIONS: [(Mutation, Wrong, Bounds); 33] = [
     (Mutation::NeverAdvertises, Wrong::Two, faults(1, &[Fault::Drain], 8)),
     (Mutation::SameRank, Wrong::Twice, faults(1, &[Fault::Kill], 8)),
     (Mutation::Sluggish, Wrong::Nobody, faults(1, &[Fault::Kill], 8)),
@@ -227,10 +227,18 @@ const MUTATIONS: [(Mutation, Wrong, Bounds); 29] = [
     (Mutation::AnyRouter, Wrong::Mixed, Bounds { group: TWO, ..faults(0, &[], 8) }),
     (Mutation::NeverRemoves, Wrong::Litter, faults(1, &[Fault::Terminate], 8)),
     (Mutation::Sleepless, Wrong::Restless, faults(0, &[], 8)),
-    // keepalived's company does not hide it.
+    // Nor does it depend on where it begins, and on who takes part.
+    (Mutation::NeverAdvertises, Wrong::Two, Bounds { starts: &[Start::Split], ..faults(0, &[], 8) }),
+    (
+        Mutation::DeafToRivals,
+        Wrong::Defiant,
+        Bounds { group: EQUAL, starts: &[Start::Split], ..faults(0, &[], 8) },
+    ),
     (Mutation::NeverAdvertises, Wrong::Two, Bounds { group: MIXED_PREEMPTING, ..faults(0, &[], 8) }),
     (Mutation::DeafToRivals, Wrong::Defiant, Bounds { group: MIXED_PREEMPTING, ..faults(0, &[], 8) }),
     (Mutation::DeafToResignations, Wrong::Slow, Bounds { group: MIXED, ..faults(1, &[Fault::Terminate], 8) }),
+    (Mutation::LetsGoAtOnce, Wrong::Gap, Bounds { group: TWO, ..faults(1, &[Fault::Terminate], 8) }),
+    (Mutation::NeverRemoves, Wrong::Litter, Bounds { group: TWO, ..faults(1, &[Fault::Terminate], 9) }),
 ];
 
 /// Properties that find nothing wrong with a broken core would prove nothing.

@@ -275,8 +275,7 @@ impl Cluster {
 
     fn carry_out(&mut self, h: usize, r: usize) {
         let now = self.now;
-        loop {
-            let Some(agent) = self.hosts[h].routers[r].agent() else { break };
+        while let Some(agent) = self.hosts[h].routers[r].agent() {
             let Some(command) = agent.next_command(now) else { break };
             self.judge_command(h, r, &command);
             match command {
