@@ -14,6 +14,7 @@ mod check;
 mod describe;
 mod layers;
 mod load;
+mod notify;
 mod reader;
 mod router;
 mod sources;
@@ -23,6 +24,7 @@ mod variables;
 pub use auth::{Auth, AuthKey, AuthMode};
 pub use check::{CheckSetting, CheckSettings, Target, Url};
 pub use describe::{Section, describe, help, table};
+pub use notify::{Mail, MailTls, Mailbox, Notify, Secret, Webhook, WebhookFormat};
 pub use router::{Announcements, Checksum, Family, Guards, Lease, Peers, Router, Transport, Vip};
 
 use reader::Shown;
@@ -42,6 +44,8 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// Name of this host in messages; none: its host name.
     pub router_id: Option<String>,
+    /// Who is told of changes.
+    pub notify: Notify,
     /// Name of the local socket: a path, or `@name` for an abstract one.
     pub socket: String,
     /// Log levels (`info,outrider::net=debug`).

@@ -23,6 +23,7 @@
 //! | [`metadata`] | Rancher: who takes part, which ports are published |
 //! | [`health`] | does the load balancer answer? |
 //! | [`net`] | the kernel: interface, timer, lock, sockets, addresses |
+//! | [`notify`] | who is told of a change: mail, webhook, a command |
 //! | [`import`] | keepalived's configuration as settings |
 //! | [`status`] | the local socket: drain and undrain |
 //! | [`run`] | threads, the loop over all virtual routers, rights, the log |
@@ -49,6 +50,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod cause;
+mod child;
 pub mod config;
 pub mod core;
 #[cfg(feature = "lab")]
@@ -59,6 +62,7 @@ pub mod import;
 pub mod lab;
 pub mod metadata;
 pub mod net;
+pub mod notify;
 pub mod run;
 pub mod status;
 pub mod wire;

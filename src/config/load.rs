@@ -1,13 +1,14 @@
 //! Reads every setting, and checks what must hold between them.
 
 mod checks;
+mod notify;
 mod router;
 
 use super::describe::one_line;
 use super::reader::{Note, Reader};
 use super::sources::Sources;
 use super::values::{self, Wrong};
-use super::{Config, Family, Faults, Loaded, LogFormat, Origin, Peers, Router, Url, Vip};
+use super::{Config, Family, Faults, Loaded, LogFormat, Notify, Origin, Peers, Router, Url, Vip};
 use router::Draft;
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -74,6 +75,7 @@ struct Process {
     host_label: Vec<(String, String)>,
     state_file: Option<PathBuf>,
     router_id: Option<String>,
+    notify: Notify,
     socket: String,
     log: Targets,
     log_format: LogFormat,
@@ -85,6 +87,7 @@ impl Process {
         let host_label = host_label(reader);
         let state_file = reader.one("OUTRIDER_STATE_FILE", values::path);
         let router_id = reader.one("OUTRIDER_ROUTER_ID", values::router_id);
+        let notify = notify::read(reader);
         let socket = socket(reader, drafts.first().and_then(|draft| draft.vips.as_deref()));
         let log = reader.one("OUTRIDER_LOG", values::log_levels);
         let log_format = reader.one("OUTRIDER_LOG_FORMAT", str::parse);
@@ -107,6 +110,7 @@ impl Process {
             host_label: host_label?,
             state_file,
             router_id,
+            notify: notify?,
             socket: socket?,
             log: log?,
             log_format: log_format?,
@@ -114,8 +118,8 @@ impl Process {
     }
 
     fn with(self, routers: Vec<Router>) -> Config {
-        let Self { metadata_url, host_label, state_file, router_id, socket, log, log_format } = self;
-        Config { routers, metadata_url, host_label, state_file, router_id, socket, log, log_format }
+        let Self { metadata_url, host_label, state_file, router_id, notify, socket, log, log_format } = self;
+        Config { routers, metadata_url, host_label, state_file, router_id, notify, socket, log, log_format }
     }
 }
 
