@@ -162,7 +162,11 @@ impl Notifier {
         }
         for lane in &mut self.lanes {
             if timeout_at(deadline, &mut lane.task).await.is_err() {
-                tracing::warn!("{}: the end came before {} changes were told", lane.name, lane.queue.len());
+                let told = match lane.queue.len() {
+                    1 => "1 change was told".to_owned(),
+                    number => format!("{number} changes were told"),
+                };
+                tracing::warn!("{}: the end came before {told}", lane.name);
             }
         }
     }

@@ -18,7 +18,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
 
 /// How long the state of the group may take to be told.
-const DESCRIBED: Duration = Duration::from_secs(5);
+const DESCRIBED: Duration = Duration::from_secs(1);
 /// What is kept of a server's answer.
 const TOLD: usize = 200;
 

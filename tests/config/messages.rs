@@ -404,7 +404,7 @@ fn faults_of_the_file_name_it() {
         ("vpi = 1", "FILE: vpi is not known; did you mean vip?"),
         ("VRID = 1", "FILE: VRID is not known; keys are in lower case"),
         ("port = 1", "FILE: port is not known; did you mean peers?"),
-        ("smtp_to = 'a'", "FILE: smtp_to is not supported by this version yet; leave it unset"),
+        ("status_listen = 'a'", "FILE: status_listen is not supported by this version yet; leave it unset"),
         ("config = '/x'", "FILE: config has no place in the file itself"),
         ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key `vrid` in document root)"),
     ] {

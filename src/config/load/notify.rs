@@ -39,6 +39,12 @@ fn mail(reader: &mut Reader) -> Option<Mail> {
     let limits = Duration::from_secs(1)..=Duration::from_secs(3600);
     let timeout = reader.one(TIMEOUT, |text| values::duration(text, limits));
 
+    for (name, other) in [(USER, PASSWORD), (PASSWORD, USER)] {
+        if reader.is_set(name) && !reader.is_set(other) {
+            let half = Wrong::from(format!("is set without {other}"));
+            reader.complain(name, half.remedy("set both, or neither"));
+        }
+    }
     if !reader.is_set(SERVER) {
         if reader.is_set(TO) {
             let nobody = Wrong::from("needs a server that takes the mail");
@@ -54,12 +60,6 @@ fn mail(reader: &mut Reader) -> Option<Mail> {
     if !reader.is_set(TO) {
         let nobody = Wrong::from("has nobody to send mail to");
         reader.complain(SERVER, nobody.remedy("set OUTRIDER_SMTP_TO, for example to ops@example.com"));
-    }
-    for (name, other) in [(USER, PASSWORD), (PASSWORD, USER)] {
-        if reader.is_set(name) && !reader.is_set(other) {
-            let half = Wrong::from(format!("is set without {other}"));
-            reader.complain(name, half.remedy("set both, or neither"));
-        }
     }
     let (host, port) = server?;
     let local = is_local(&host);
