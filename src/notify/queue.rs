@@ -116,3 +116,72 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::State as S;
+    use std::time::UNIX_EPOCH;
+
+    fn change(number: usize) -> Change {
+        Change {
+            at: UNIX_EPOCH,
+            host: String::new(),
+            router: String::new(),
+            addresses: Vec::new(),
+            vrid: 1,
+            interface: String::new(),
+            from: S::Backup,
+            to: S::Active,
+            priority: 100,
+            why: number.to_string(),
+        }
+    }
+
+    fn words(changes: &[Change]) -> Vec<&str> {
+        changes.iter().map(|change| change.why.as_str()).collect()
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_are_counted() {
+        let queue = Queue::default();
+        (0..MOST + 44).for_each(|number| queue.push(change(number)));
+        assert_eq!((queue.len(), queue.overrun(), queue.overrun()), (MOST, 44, 0));
+        assert_eq!(words(&queue.head(2).0), ["44", "45"]);
+    }
+
+    /// What was told has perhaps made room meanwhile: nobody else goes in its place.
+    #[test]
+    fn what_is_done_is_removed_once() {
+        let queue = Queue::default();
+        (0..MOST).for_each(|number| queue.push(change(number)));
+        let (told, mark) = queue.head(2);
+        assert_eq!(words(&told), ["0", "1"]);
+        queue.push(change(MOST));
+        queue.done(mark);
+        assert_eq!(words(&queue.head(1).0), ["2"]);
+        queue.done(mark);
+        assert_eq!(queue.len(), MOST - 1);
+        let (_, mark) = queue.head(usize::MAX);
+        queue.done(mark);
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn what_is_too_old_goes() {
+        let queue = Queue::default();
+        (0..2).for_each(|number| queue.push(change(number)));
+        assert_eq!((queue.expire(Duration::from_secs(3600)), queue.len()), (0, 2));
+        assert_eq!((queue.expire(Duration::ZERO), queue.len()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_is_emptied_first() {
+        let queue = Queue::default();
+        queue.push(change(0));
+        queue.close();
+        assert!(queue.filled().await);
+        queue.done(queue.head(1).1);
+        assert!(!queue.filled().await);
+    }
+}

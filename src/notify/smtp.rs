@@ -9,7 +9,7 @@ use super::{Change, Describe};
 use crate::cause::innermost;
 use crate::config::{Mail, MailTls, Mailbox};
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -151,6 +151,7 @@ fn message(
         .date_now()
         .message_id(Some(id))
         .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+        .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN)
         .body(body(changes, state))
 }

@@ -47,7 +47,7 @@ impl Script {
 /// keepalived.conf(5): "notify" is executed with 4 additional arguments after the configured arguments.
 #[tokio::test]
 async fn the_arguments_are_those_of_keepalived() {
-    let script = Script::new("for word; do printf '[%s]' \"$word\"; done >> told; echo >> told");
+    let script = Script::new("for word; do all=\"$all[$word]\"; done; echo \"$all\" >> told");
     let log = Log::start();
     let notifier = script.start(&["own", "two words"], &pace());
     let named = |change| Change { router: "VI_1".to_owned(), ..change };
@@ -159,6 +159,30 @@ async fn what_it_starts_in_the_background_goes_on() {
     notifier.tell(active(0));
     script.until_lines("told", 1).await;
     assert_eq!(script.until_lines("told", 2).await, ["soon", "late"]);
+    drop(notifier);
+}
+
+/// As in a container without another init: what is left behind becomes a child of the agent.
+#[tokio::test]
+async fn as_process_1_it_collects_what_goes_on() {
+    if std::process::id() != 1 {
+        let output = std::process::Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "command::as_process_1_it_collects_what_goes_on", "--nocapture"])
+            .output()
+            .expect("this test needs unshare: apt-get install util-linux");
+        let told = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}{complaint}");
+        return;
+    }
+    let script = Script::new("sh -c 'echo $$ > own; sleep 0.3; echo late >> told' & echo soon >> told");
+    let notifier = script.start(&[], &pace());
+    notifier.tell(active(0));
+    assert_eq!(script.until_lines("told", 2).await, ["soon", "late"]);
+    let left = PathBuf::from("/proc").join(script.read("own").trim());
+    wait_for("the collection of what was left", || !left.exists()).await;
     drop(notifier);
 }
 

@@ -37,7 +37,7 @@ class Handler:
         tell(
             sender=envelope.mail_from,
             to=envelope.rcpt_tos,
-            tls=session.ssl is not None,
+            tls=server.transport.get_extra_info("sslcontext") is not None,
             user=session.auth_data.login.decode() if session.authenticated else None,
             headers=[[name, str(value)] for name, value in mail.items()],
             body=mail.get_content(),

@@ -151,27 +151,20 @@ impl Drop for Server {
     }
 }
 
-/// A certificate for 127.0.0.1 that nobody has signed, in a folder: certificate.pem and key.pem.
+/// A certificate for 127.0.0.1, of an authority that only authority.pem knows: certificate.pem and key.pem in a folder.
 pub fn certificate() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        .args(["-keyout", "key.pem", "-out", "certificate.pem"])
-        .current_dir(folder.path())
-        .output()
-        .expect("this test needs openssl: apt-get install openssl");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let new = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    let script = format!(
+        "{new} -x509 -days 2 -subj /CN=authority -keyout authority.key -out authority.pem\n\
+         {new} -subj /CN=localhost -keyout key.pem -out request.pem\n\
+         echo subjectAltName=DNS:localhost,IP:127.0.0.1 > extensions\n\
+         openssl x509 -req -days 2 -in request.pem -CA authority.pem -CAkey authority.key -CAcreateserial \
+         -extfile extensions -out certificate.pem"
+    );
+    let made = Command::new("sh").args(["-ec", &script]).current_dir(folder.path()).output().unwrap();
+    let complaint = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "this test needs openssl (apt-get install openssl): {complaint}");
     folder
 }
 
@@ -180,17 +173,17 @@ pub fn path(folder: &Path, name: &str) -> String {
     folder.join(name).to_str().unwrap().to_owned()
 }
 
-/// Runs this test again in a process of its own, where this certificate is the only one that is trusted. False: this
-/// is that process.
-pub fn again_trusting(test: &str, folder: impl Fn() -> tempfile::TempDir) -> Option<String> {
+/// Runs this test again in a process of its own, where the authority of a new certificate is the only one that is
+/// trusted: there it returns the folder of [`certificate`].
+pub fn again_trusting(test: &str) -> Option<String> {
     if let Ok(folder) = std::env::var("NOTIFY_TEST_FOLDER") {
         return Some(folder);
     }
-    let folder = folder();
+    let folder = certificate();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env("NOTIFY_TEST_FOLDER", folder.path())
-        .env("SSL_CERT_FILE", folder.path().join("certificate.pem"))
+        .env("SSL_CERT_FILE", folder.path().join("authority.pem"))
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);

@@ -259,7 +259,7 @@ async fn certificates_are_verified() {
         log.until("invalid peer certificate").await;
         drop(notifier);
     }
-    let Some(folder) = again_trusting(test, certificate) else { return };
+    let Some(folder) = again_trusting(test) else { return };
     let (mut server, port) = https(&folder).await;
     let url = format!("https://127.0.0.1:{port}/hook");
     let notifier = start(webhook(url, WebhookFormat::Text, None), &pace());
