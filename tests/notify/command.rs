@@ -10,12 +10,12 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 /// A script in a folder, which finds the folder's files in its working directory.
-struct Script {
-    folder: TempDir,
+pub struct Script {
+    pub folder: TempDir,
 }
 
 impl Script {
-    fn new(text: &str) -> Script {
+    pub fn new(text: &str) -> Script {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("notify.sh");
         let text = format!("#!/bin/sh\ncd {}\n{text}\n", folder.path().display());
@@ -24,21 +24,21 @@ impl Script {
         Script { folder }
     }
 
-    fn start(&self, arguments: &[&str], pace: &Pace) -> Notifier {
+    pub fn start(&self, arguments: &[&str], pace: &Pace) -> Notifier {
         let program = path(self.folder.path(), "notify.sh");
         let argv = [program.as_str()].iter().chain(arguments).map(|&word| word.to_owned()).collect();
         start(Notify { command: Some(argv), ..Notify::default() }, pace)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.file(name)).unwrap_or_default()
     }
 
-    async fn until_lines(&self, name: &str, number: usize) -> Vec<String> {
+    pub async fn until_lines(&self, name: &str, number: usize) -> Vec<String> {
         wait_for("lines of the script", || self.read(name).lines().count() >= number).await;
         self.read(name).lines().map(str::to_owned).collect()
     }

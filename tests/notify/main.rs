@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests are tests.
 
 mod command;
+mod keepalived;
 mod mail;
 mod support;
 mod webhook;
