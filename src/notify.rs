@@ -147,7 +147,7 @@ impl Notifier {
 
     /// Has a change told. Never waits: from any thread. Where too many wait already, the oldest is dropped.
     pub fn tell(&self, change: Change) {
-        let change = change.cleaned();
+        let change = Arc::new(change.cleaned());
         for lane in &self.lanes {
             lane.queue.push(change.clone());
         }

@@ -5,6 +5,7 @@ use super::lane::{Failure, Way};
 use crate::child::{Program, Rest, Running};
 use crate::core::event::State;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The program.
@@ -13,7 +14,7 @@ pub(super) struct Command {
     program: Program,
     limit: Duration,
     /// The last change that was told of each virtual router.
-    last: BTreeMap<String, Change>,
+    last: BTreeMap<String, Arc<Change>>,
 }
 
 impl Command {
@@ -52,7 +53,7 @@ impl Way for Command {
         format!("command {}", self.path)
     }
 
-    async fn deliver(&mut self, changes: &[Change]) -> Result<(), Failure> {
+    async fn deliver(&mut self, changes: &[Arc<Change>]) -> Result<(), Failure> {
         for change in changes {
             let state = match change.to {
                 State::Active => "MASTER",
@@ -69,7 +70,7 @@ impl Way for Command {
 
     async fn end(&mut self) -> Result<(), Failure> {
         for change in std::mem::take(&mut self.last).into_values() {
-            let change = Change { why: "the agent stops".to_owned(), ..change };
+            let change = Change { why: "the agent stops".to_owned(), ..Change::clone(&change) };
             self.run(&change, "STOP").await?;
         }
         Ok(())

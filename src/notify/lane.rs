@@ -19,7 +19,7 @@ pub(super) trait Way {
     fn name(&self) -> String;
 
     /// Tells of these changes, the oldest first; at least one.
-    fn deliver(&mut self, changes: &[Change]) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn deliver(&mut self, changes: &[Arc<Change>]) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// The agent ends, and there is nothing more to tell.
     fn end(&mut self) -> impl Future<Output = Result<(), Failure>> + Send {

@@ -2,7 +2,7 @@
 
 use super::Change;
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// More do not wait: a host whose state changes this often has another problem.
 const MOST: usize = 256;
 
-/// A queue with one reader.
+/// A queue with one reader. Nothing is copied while it is locked: who adds to it has adverts to send.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -19,7 +19,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<(Change, Instant)>,
+    waiting: VecDeque<(Arc<Change>, Instant)>,
     /// How many have left in front.
     gone: u64,
     /// Dropped for want of room, and not said yet.
@@ -36,7 +36,7 @@ impl State {
 
 impl Queue {
     /// Adds a change; the oldest makes room.
-    pub fn push(&self, change: Change) {
+    pub fn push(&self, change: Arc<Change>) {
         let mut state = self.lock();
         if state.waiting.len() >= MOST {
             state.leave();
@@ -81,9 +81,9 @@ impl Queue {
     }
 
     /// The oldest changes, `most` at most, and what to call [`Queue::done`] with once they are told.
-    pub fn head(&self, most: usize) -> (Vec<Change>, u64) {
+    pub fn head(&self, most: usize) -> (Vec<Arc<Change>>, u64) {
         let state = self.lock();
-        let changes: Vec<Change> =
+        let changes: Vec<Arc<Change>> =
             state.waiting.iter().take(most).map(|(change, _)| change.clone()).collect();
         let mark = state.gone + changes.len() as u64;
         (changes, mark)
@@ -123,8 +123,8 @@ mod tests {
     use crate::core::event::State as S;
     use std::time::UNIX_EPOCH;
 
-    fn change(number: usize) -> Change {
-        Change {
+    fn change(number: usize) -> Arc<Change> {
+        Arc::new(Change {
             at: UNIX_EPOCH,
             host: String::new(),
             router: String::new(),
@@ -135,10 +135,10 @@ mod tests {
             to: S::Active,
             priority: 100,
             why: number.to_string(),
-        }
+        })
     }
 
-    fn words(changes: &[Change]) -> Vec<&str> {
+    fn words(changes: &[Arc<Change>]) -> Vec<&str> {
         changes.iter().map(|change| change.why.as_str()).collect()
     }
 

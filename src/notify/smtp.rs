@@ -14,6 +14,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
 
@@ -44,7 +45,7 @@ impl Recipient {
         settings.to.iter().map(recipient).collect()
     }
 
-    async fn send(&mut self, changes: &[Change]) -> Result<(), Failure> {
+    async fn send(&mut self, changes: &[Arc<Change>]) -> Result<(), Failure> {
         let state = timeout(DESCRIBED, (self.describe)()).await;
         let state = state.unwrap_or_else(|_| "unknown: the agent did not answer in time".to_owned());
         let envelope = Envelope::new(Some(self.from.email.clone()), vec![self.to.clone()]);
@@ -71,7 +72,7 @@ impl Way for Recipient {
         format!("mail to {} by {}:{}", self.to, self.settings.host, self.settings.port)
     }
 
-    async fn deliver(&mut self, changes: &[Change]) -> Result<(), Failure> {
+    async fn deliver(&mut self, changes: &[Arc<Change>]) -> Result<(), Failure> {
         self.send(changes).await
     }
 }
@@ -136,7 +137,7 @@ fn explain(error: &lettre::transport::smtp::Error, settings: &Mail) -> Failure {
 fn message(
     from: &Mailbox,
     to: &[Mailbox],
-    changes: &[Change],
+    changes: &[Arc<Change>],
     state: &str,
 ) -> Result<Message, lettre::error::Error> {
     let first = changes.first().map_or(UNIX_EPOCH, |change| change.at);

@@ -2,6 +2,7 @@
 
 use super::Change;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -10,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 const NAMED: usize = 3;
 
 /// `[lb1] 10.10.10.2: Active`: the last state of each virtual router, the latest change first.
-pub(super) fn subject(changes: &[Change]) -> String {
+pub(super) fn subject(changes: &[Arc<Change>]) -> String {
     let host = changes.last().map_or("", |change| change.host.as_str());
     let mut last: Vec<&Change> = Vec::new();
     for change in changes.iter().rev() {
@@ -28,10 +29,11 @@ pub(super) fn subject(changes: &[Change]) -> String {
 }
 
 /// Each change, then the state of the group.
-pub(super) fn body(changes: &[Change], state: &str) -> String {
+pub(super) fn body(changes: &[Arc<Change>], state: &str) -> String {
     let mut text = String::new();
     for change in changes {
-        let Change { host, router, addresses, vrid, interface, from, to, priority, why, at } = change;
+        let Change { host, router, addresses, vrid, interface, from, to, priority, why, at } =
+            change.as_ref();
         let addresses = addresses.join(", ");
         let _ = writeln!(text, "{}  {host}: {router}: {from} -> {to}: {why}", rfc3339(*at));
         let _ = writeln!(text, "    {addresses} on {interface}, VRID {vrid}, priority {priority}\n");
@@ -61,8 +63,8 @@ mod tests {
     use crate::core::event::State;
     use std::time::{Duration, UNIX_EPOCH};
 
-    fn change(router: &str, to: State) -> Change {
-        Change {
+    fn change(router: &str, to: State) -> Arc<Change> {
+        Arc::new(Change {
             at: UNIX_EPOCH + Duration::from_micros(1_795_379_951_123_456),
             host: "lb1".to_owned(),
             router: router.to_owned(),
@@ -73,7 +75,7 @@ mod tests {
             to,
             priority: 238,
             why: "nobody was heard".to_owned(),
-        }
+        })
     }
 
     #[test]

@@ -11,6 +11,7 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use serde::Serialize;
 use sha2::Sha256;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is posted. Public: fields are only added, with the same version.
@@ -108,7 +109,7 @@ impl Way for Hook {
         }
     }
 
-    async fn deliver(&mut self, changes: &[Change]) -> Result<(), Failure> {
+    async fn deliver(&mut self, changes: &[Arc<Change>]) -> Result<(), Failure> {
         for change in changes {
             self.post(change).await?;
         }
