@@ -14,6 +14,7 @@ mod check;
 mod describe;
 mod layers;
 mod load;
+mod notify;
 mod reader;
 mod router;
 mod sources;
@@ -24,6 +25,7 @@ mod variables;
 pub use auth::{Auth, AuthKey, AuthMode};
 pub use check::{CheckSetting, CheckSettings, Target, Url};
 pub use describe::{Section, describe, help, table};
+pub use notify::{Mail, MailTls, Mailbox, Notify, Secret, Webhook, WebhookFormat};
 pub use router::{Announcements, Checksum, Family, Guards, Lease, Peers, Router, Transport, Vip};
 pub use status::{Listen, Status};
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub router_id: Option<String>,
     /// The status over HTTP.
     pub status: Status,
+    /// Who is told of changes.
+    pub notify: Notify,
     /// Name of the local socket: a path, or `@name` for an abstract one.
     pub socket: String,
     /// Log levels (`info,outrider::net=debug`).
@@ -121,6 +125,13 @@ impl Loaded {
             };
             changed.extend((old.auth != new.auth).then_some(name));
         }
+        let login = |loaded: &Loaded| loaded.config.notify.mail.as_ref().and_then(|mail| mail.login.clone());
+        changed.extend((login(self) != login(new)).then_some("OUTRIDER_SMTP_PASSWORD"));
+        let hook = |loaded: &Loaded| loaded.config.notify.webhook.clone();
+        let url = |loaded: &Loaded| hook(loaded).map(|hook| hook.url);
+        changed.extend((url(self) != url(new)).then_some("OUTRIDER_WEBHOOK_URL"));
+        let key = |loaded: &Loaded| hook(loaded).and_then(|hook| hook.key);
+        changed.extend((key(self) != key(new)).then_some("OUTRIDER_WEBHOOK_KEY"));
         let (old, new) = (&self.config.status.token, &new.config.status.token);
         changed.extend((old != new).then_some("OUTRIDER_STATUS_TOKEN"));
         changed.into_iter().collect()

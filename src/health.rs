@@ -10,15 +10,14 @@
 //!                           └─► held::keep (one per host:port) ◄───┘
 //! ```
 
-mod exec;
 mod held;
 mod http;
 mod tcp;
 
+use crate::child::{Program, Rest, Running};
 use crate::config::{CheckSettings, Target};
 use crate::core::{Outcome, Time};
 use crate::net::alarm::{self, Alarm};
-use exec::{Program, Running};
 use held::Held;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -283,7 +282,7 @@ impl Looker {
                 Ok(request) => Looker::Http(Box::new(request)),
                 Err(why) => Looker::Never(why),
             },
-            Target::Exec { argv } => Looker::Exec(Program::new(argv, &orders.running)),
+            Target::Exec { argv } => Looker::Exec(Program::new(argv, Rest::Killed, &orders.running)),
         }
     }
 
@@ -359,7 +358,11 @@ impl Looker {
         match self {
             Looker::Tcp { host, port } => tcp::attempt(host, *port, settings.timeout, deadline).await,
             Looker::Http(request) => request.attempt(settings, deadline).await,
-            Looker::Exec(program) => program.attempt(settings.timeout, deadline).await,
+            // Asked no second time, so that the whole time is its own.
+            Looker::Exec(program) => match program.run(&[], &[], settings.timeout).await {
+                Ok(()) => Attempt::Served(None),
+                Err(why) => Attempt::Wrong(why),
+            },
             Looker::Never(why) => Attempt::Wrong(why.clone()),
         }
     }

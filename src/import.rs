@@ -19,6 +19,7 @@ mod group;
 mod include;
 mod instance;
 mod lvs;
+mod notify;
 mod part;
 mod reader;
 mod root;
@@ -87,7 +88,7 @@ pub fn text(path: &Path, bytes: &[u8], options: &Options) -> Result<Imported> {
 }
 
 fn whole(file: String, reading: Vec<Note>, import: Import, options: &Options) -> Result<Whole> {
-    let Import { global, mut tracked, groups, garps, mut instances, outside } = import;
+    let Import { mut global, mut tracked, groups, garps, mut instances, outside } = import;
     if let Some(wanted) = &options.instance {
         let names: Vec<String> = instances.iter().map(|instance| instance.name.clone()).collect();
         instances.retain(|instance| instance.name == *wanted);
@@ -99,6 +100,8 @@ fn whole(file: String, reading: Vec<Note>, import: Import, options: &Options) ->
         .into_iter()
         .map(|instance| router::settle(instance, &global.settings, &mut tracked, &groups, &garps))
         .collect();
+    notify::command(&mut global, &mut routers);
+    notify::mail(&mut global, &routers, &groups);
     // What is so for all is told for the first.
     let mut told = BTreeSet::new();
     for router in &mut routers {

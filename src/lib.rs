@@ -23,6 +23,7 @@
 //! | [`metadata`] | Rancher: who takes part, which ports are published |
 //! | [`health`] | does the load balancer answer? |
 //! | [`net`] | the kernel: interface, timer, lock, sockets, addresses |
+//! | [`notify`] | who is told of a change: mail, webhook, a command |
 //! | [`import`] | keepalived's configuration as settings |
 //! | [`status`] | how things stand, for people and programs: HTTP, the local socket, metrics |
 //! | [`plain`] | asking by HTTP without TLS |
@@ -52,6 +53,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod cause;
+mod child;
 pub mod config;
 pub mod core;
 #[cfg(feature = "lab")]
@@ -62,6 +65,7 @@ pub mod import;
 pub mod lab;
 pub mod metadata;
 pub mod net;
+pub mod notify;
 pub mod plain;
 pub mod run;
 pub mod status;

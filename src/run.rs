@@ -18,8 +18,9 @@ mod reload;
 pub mod report;
 mod router;
 mod signing;
+mod telling;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Notify};
 use crate::core::Outcome;
 use crate::core::{Force, Time};
 use crate::health::Report;
@@ -28,6 +29,7 @@ use crate::net::address::{self, Addresses};
 use crate::net::alarm::{self, Alarm};
 use crate::net::announce::Claim;
 use crate::net::vrrp::Received;
+use crate::notify::Notifier;
 use crate::status::desk::{self, Desk};
 use crate::status::document::moment;
 use crate::status::histogram::Histogram;
@@ -55,6 +57,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
 const DRAINED: usize = 128;
+
+/// How long those who are told of changes may keep the process from ending.
+const FINISH: Duration = Duration::from_secs(2);
 
 /// Bounds of what looks of the checks take, in seconds.
 const CHECKS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -135,6 +140,7 @@ struct Tools {
     addresses: Addresses,
     outside: Outside,
     desk: Desk,
+    notifier: Notifier,
 }
 
 /// The last look of a check.
@@ -184,6 +190,7 @@ impl Runner {
             lines: Lines::default(),
             addresses: Addresses::start(events)?,
             outside,
+            notifier: telling::start(&config.notify, &desk),
             desk,
         };
         Ok(Runner {
@@ -212,6 +219,7 @@ impl Runner {
         loop {
             self.turn();
             if self.stopping && self.routers.iter().all(|router| router.exited) {
+                self.finish().await;
                 return Ok(());
             }
             let next = self.routers.iter().map(|router| router.deadline).min();
@@ -261,6 +269,20 @@ impl Runner {
                 () = tokio::time::sleep_until(self.retry_at), if !self.pending.is_empty() => self.start_pending()?,
             }
             self.drain();
+        }
+    }
+
+    /// Lets those be told who want to be, for a moment.
+    async fn finish(&mut self) {
+        let nobody = telling::start(&Notify::default(), &self.tools.desk);
+        let finishing = std::mem::replace(&mut self.tools.notifier, nobody).finish(FINISH);
+        tokio::pin!(finishing);
+        loop {
+            tokio::select! {
+                () = &mut finishing => return,
+                // A mail tells how things stand.
+                Some(answer) = self.tools.desk.asked.recv() => drop(answer.send(self.observe())),
+            }
         }
     }
 

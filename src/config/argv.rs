@@ -1,4 +1,4 @@
-//! The argument vector of an `exec:` check: words between spaces, quotes around what belongs together. Nothing
+//! The argument vector of an `exec:` check, or of a command: words between spaces, quotes around what belongs together. Nothing
 //! is expanded and no character is special within quotes, not even a backslash: this is no shell.
 
 use super::values::Wrong;

@@ -1,6 +1,7 @@
 //! Reads every setting, and checks what must hold between them.
 
 mod checks;
+mod notify;
 mod router;
 
 use super::describe::one_line;
@@ -8,7 +9,7 @@ use super::reader::{Note, Reader};
 use super::sources::Sources;
 use super::status::{self, Status};
 use super::values::{self, Wrong};
-use super::{Config, Family, Faults, Loaded, LogFormat, Origin, Peers, Router, Url, Vip};
+use super::{Config, Family, Faults, Loaded, LogFormat, Notify, Origin, Peers, Router, Url, Vip};
 use router::Draft;
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -76,6 +77,7 @@ struct Process {
     state_file: Option<PathBuf>,
     router_id: Option<String>,
     status: Status,
+    notify: Notify,
     socket: String,
     log: Targets,
     log_format: LogFormat,
@@ -88,6 +90,7 @@ impl Process {
         let state_file = reader.one("OUTRIDER_STATE_FILE", values::path);
         let router_id = reader.one("OUTRIDER_ROUTER_ID", values::router_id);
         let status = status::read(reader);
+        let notify = notify::read(reader);
         let socket = socket(reader, drafts.first().and_then(|draft| draft.vips.as_deref()));
         let log = reader.one("OUTRIDER_LOG", values::log_levels);
         let log_format = reader.one("OUTRIDER_LOG_FORMAT", str::parse);
@@ -111,6 +114,7 @@ impl Process {
             state_file,
             router_id,
             status: status?,
+            notify: notify?,
             socket: socket?,
             log: log?,
             log_format: log_format?,
@@ -118,8 +122,20 @@ impl Process {
     }
 
     fn with(self, routers: Vec<Router>) -> Config {
-        let Self { metadata_url, host_label, state_file, router_id, status, socket, log, log_format } = self;
-        Config { routers, metadata_url, host_label, state_file, router_id, status, socket, log, log_format }
+        let Self { metadata_url, host_label, state_file, router_id, status, notify, socket, log, log_format } =
+            self;
+        Config {
+            routers,
+            metadata_url,
+            host_label,
+            state_file,
+            router_id,
+            status,
+            notify,
+            socket,
+            log,
+            log_format,
+        }
     }
 }
 

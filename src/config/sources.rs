@@ -69,7 +69,6 @@ impl Sources {
                 Known::Injected => {
                     injected.insert(name.into_owned());
                 }
-                Known::Later => self.faults.push(later(&name)),
                 Known::No => {
                     let nearest = variables::nearest(&name);
                     self.faults.push(format!("{name} is not known; did you mean {nearest}?"));
@@ -125,13 +124,10 @@ impl Sources {
                     None if key == NAME && !of_router => {
                         format!("{place}: {key} is for one router; write it below [[router]]")
                     }
-                    None if key != NAME => match variables::known(&name) {
-                        Known::Later => later(&format!("{place}: {key}")),
-                        _ => {
-                            let nearest = variables::nearest_key(key);
-                            format!("{place}: {key} is not known; did you mean {nearest}?")
-                        }
-                    },
+                    None if key != NAME => {
+                        let nearest = variables::nearest_key(key);
+                        format!("{place}: {key} is not known; did you mean {nearest}?")
+                    }
                     _ => return value.as_str().is_none_or(|text| !text.trim().is_empty()),
                 }
             };
@@ -228,10 +224,6 @@ impl Sources {
             *value = broken();
         }
     }
-}
-
-fn later(what: &str) -> String {
-    format!("{what} is not supported by this version yet; leave it unset")
 }
 
 /// What stands outside the tables for one virtual router: what is for all, and what is for it alone.

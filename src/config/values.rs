@@ -2,9 +2,11 @@
 
 mod addresses;
 mod checks;
+mod notify;
 
 pub(super) use addresses::{guard, host_address, peer};
 pub(super) use checks::{base_url, host_header, redact, service, status};
+pub(super) use notify::{key, mailbox, server};
 
 use super::{Checksum, Lease, LogFormat, Transport};
 use crate::core::advert::Version;

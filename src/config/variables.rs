@@ -113,7 +113,7 @@ const fn row(
 
 /// Every variable of this version, in the order people are shown them.
 #[rustfmt::skip] // A table: one row a line.
-pub(super) static TABLE: [Variable; 44] = [
+pub(super) static TABLE: [Variable; 56] = [
     row("OUTRIDER_VIP", Required, "10.10.10.2", "the address to keep alive; several that move together: 10.10.10.2,10.10.10.3").items(Comma),
     row("OUTRIDER_INTERFACE", Derived("by the subnet of the address, else of the source"), "eth0", "where the address goes"),
     row("OUTRIDER_SOURCE", Derived("agent_ip; peer list: our own in it, else by route"), "10.0.0.11", "where the adverts come from"),
@@ -154,19 +154,22 @@ pub(super) static TABLE: [Variable; 44] = [
     row("OUTRIDER_GARP_INTERVAL", Value("0ms"), "10ms", "pause between the announcements of a burst"),
     row("OUTRIDER_STATUS_LISTEN", Value(":9112"), "0.0.0.0:9112", "where the status is served by HTTP: :PORT (at the source address), ADDRESS:PORT, or off").process(),
     row("OUTRIDER_STATUS_TOKEN", Nothing("none"), "$(openssl rand -hex 32)", "what who asks for the status has to bring").hidden().process(),
+    row("OUTRIDER_SMTP_SERVER", Nothing("no mail"), "mail.example.com", "mail server that is told of changes: HOST, or HOST:PORT").process(),
+    row("OUTRIDER_SMTP_FROM", Derived("outrider@ and the host name"), "outrider@example.com", "who the mail is from").process(),
+    row("OUTRIDER_SMTP_TO", Nothing("nobody"), "ops@example.com", "who gets the mail").items(Comma).process(),
+    row("OUTRIDER_SMTP_USER", Nothing("none"), "outrider", "user at the mail server").process(),
+    row("OUTRIDER_SMTP_PASSWORD", Nothing("none"), "secret", "the user's password").hidden().process(),
+    row("OUTRIDER_SMTP_TLS", Derived("starttls; port 465: tls; this host: none"), "starttls", "starttls (port 587), tls (port 465), or none (port 25)").process(),
+    row("OUTRIDER_SMTP_TLS_VERIFY", Value("true"), "true", "whether the mail server's certificate is verified").process(),
+    row("OUTRIDER_SMTP_TIMEOUT", Value("30s"), "30s", "longest time one mail may take; then it is tried again").process(),
+    row("OUTRIDER_WEBHOOK_URL", Nothing("none"), "https://hooks.example.com/outrider", "where changes are posted").hidden().process(),
+    row("OUTRIDER_WEBHOOK_FORMAT", Value("json"), "text", "json, or text: {\"text\": ...}, as chats want it").process(),
+    row("OUTRIDER_WEBHOOK_KEY", Nothing("none"), "$(openssl rand -hex 32)", "key of the HMAC-SHA256 in X-Outrider-Signature").hidden().process(),
+    row("OUTRIDER_NOTIFY_COMMAND", Nothing("none"), "/usr/local/bin/notify", "program that is told of changes, as keepalived does: INSTANCE name MASTER|BACKUP|FAULT|STOP priority").process(),
     row("OUTRIDER_SOCKET", Derived("@outrider/ and the first address"), "@outrider/10.10.10.2", "local socket for status, drain and undrain: a path, or @name").process(),
     row("OUTRIDER_LOG", Value("info"), "info,outrider::net=debug", "off, error, warn, info, debug, trace; or info,outrider::net=debug").process(),
     row("OUTRIDER_LOG_FORMAT", Value("text"), "json", "text, or json").process(),
     row("OUTRIDER_CONFIG", Nothing("none"), "/etc/outrider.toml", "TOML file below the environment: names in lower case, no OUTRIDER_").process(),
-];
-
-/// Variables that later versions have. Refused by name: half of what was asked for is worse than a clear no.
-#[rustfmt::skip]
-const LATER: [&str; 12] = [
-    "OUTRIDER_SMTP_SERVER", "OUTRIDER_SMTP_FROM", "OUTRIDER_SMTP_TO", "OUTRIDER_SMTP_USER",
-    "OUTRIDER_SMTP_PASSWORD_FILE", "OUTRIDER_SMTP_TLS", "OUTRIDER_SMTP_TIMEOUT",
-    "OUTRIDER_WEBHOOK_URL", "OUTRIDER_WEBHOOK_URL_FILE", "OUTRIDER_WEBHOOK_FORMAT",
-    "OUTRIDER_WEBHOOK_KEY_FILE", "OUTRIDER_NOTIFY_COMMAND",
 ];
 
 /// What a name is to this version.
@@ -174,8 +177,6 @@ const LATER: [&str; 12] = [
 pub(super) enum Known {
     /// A variable of the table, or the `_FILE` form of one.
     Yes,
-    /// Later versions have it.
-    Later,
     /// Container links and orchestrators set such names.
     Injected,
     /// Nothing we know.
@@ -197,8 +198,6 @@ pub(super) fn base(name: &str) -> Option<&'static Variable> {
 pub(super) fn known(name: &str) -> Known {
     if base(name).is_some() {
         Known::Yes
-    } else if LATER.contains(&name) {
-        Known::Later
     } else if injected(name) {
         Known::Injected
     } else {
@@ -234,7 +233,7 @@ pub(super) fn nearest(name: &str) -> &'static str {
     if let Some(variable) = name.strip_suffix("_FILE").and_then(find) {
         return variable.name;
     }
-    let names = TABLE.iter().map(|variable| variable.name).chain(LATER);
+    let names = TABLE.iter().map(|variable| variable.name);
     names.min_by_key(|known| distance(name, known)).unwrap_or_default()
 }
 

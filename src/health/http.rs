@@ -1,6 +1,7 @@
 //! The HTTP check: a status line, within the time-out.
 
 use super::{AT_ONCE, Attempt, tcp};
+use crate::cause::{inner, innermost};
 use crate::config::CheckSettings;
 use anyhow::Context;
 use reqwest::header::{CONNECTION, HOST, HeaderValue};
@@ -157,21 +158,4 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
         next = inner(error);
     }
     Cause::Other(innermost(error))
-}
-
-/// The error below this one. An `io::Error`'s own `source` skips the error it was made of.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
-}
-
-/// The words of the innermost error: the outer ones only say that something failed.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(below) = inner(error) {
-        error = below;
-    }
-    error.to_string()
 }

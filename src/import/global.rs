@@ -7,9 +7,6 @@ use super::units::{self, NO_VALUE, SECOND, micros, set_number, set_time, switch}
 use Treat::{Map, Without};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(super) const MAIL: &str = "mail comes with a later version";
-pub(super) const NOTIFY: &str = "programs that are told of changes come with a later version: OUTRIDER_NOTIFY_COMMAND, one for all \
-                                 changes, with MASTER, BACKUP or FAULT as an argument";
 pub(super) const FIREWALL: &str =
     "no firewall rules are made here, and packets to the address are always accepted";
 const ONE_PROCESS: &str = "there is one process, and it is called outrider";
@@ -23,7 +20,7 @@ const RIGHTS: &str = "checks by exec: run as user 65534 without any capability";
 const METRICS: &str = "there is no SNMP or D-Bus here; metrics come with a later version";
 const FILES: &str = "the agent writes no such file";
 const BUFFERS: &str = "the buffers of the agent's sockets need no tuning";
-const FIFO: &str = "there is no such pipe here; programs that are told of changes come with a later version";
+const FIFO: &str = "there is no such pipe here; a program can be told of changes: OUTRIDER_NOTIFY_COMMAND";
 pub(super) const VMAC: &str =
     "each host answers with its own MAC address here, and announces the address whenever it moves";
 
@@ -33,14 +30,14 @@ pub(super) static TABLE: &[Row<Part>] = &[
     ("router_id", Map(router_id)),
     ("lvs_id", Map(router_id)),
     ("notification_email", Map(notification_email)),
-    ("notification_email_from", Map(|part, it| mail(part, "OUTRIDER_SMTP_FROM", it))),
+    ("notification_email_from", Map(|part, it| word(part, "OUTRIDER_SMTP_FROM", it))),
     ("smtp_server", Map(smtp_server)),
     ("smtp_connect_timeout", Map(|part, it| set_time(part, "OUTRIDER_SMTP_TIMEOUT", it, SECOND..=3600 * SECOND))),
-    ("smtp_helo_name", Without("the agent greets with the host's name, once it sends mail")),
-    ("smtp_alert", Without("once the agent sends mail, it does so whenever OUTRIDER_SMTP_TO is set")),
-    ("smtp_alert_vrrp", Without("once the agent sends mail, it does so whenever OUTRIDER_SMTP_TO is set")),
+    ("smtp_helo_name", Without("the agent greets with the host's name")),
+    ("smtp_alert", Map(|part, it| part.alert = part.alert.or(switch(it)))),
+    ("smtp_alert_vrrp", Map(|part, it| part.alert = switch(it).or(part.alert))),
     ("smtp_alert_checker", Without(LVS)),
-    ("no_email_faults", Without(MAIL)),
+    ("no_email_faults", Without("mail tells of every change of state here")),
     ("no_checker_emails", Without(LVS)),
     ("checker_log_all_failures", Without(LVS)),
     ("vrrp_version", Map(version)),
@@ -216,7 +213,7 @@ fn notification_email(part: &mut Part, it: &Statement) {
     }
 }
 
-fn mail(part: &mut Part, name: &'static str, it: &Statement) {
+fn word(part: &mut Part, name: &'static str, it: &Statement) {
     match it.value() {
         Some(value) => part.set(name, value),
         None => part.beside(name, it, NO_VALUE),

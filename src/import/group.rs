@@ -1,11 +1,13 @@
 //! `vrrp_sync_group` and `garp_group`.
 
-use super::global::{self, MAIL, NOTIFY};
+use super::global;
+use super::notify;
 use super::part::Part;
 use super::reader::Place;
 use super::table::{Row, Treat};
 use super::tracked::Use;
 use super::tree::Statement;
+use super::units::switch;
 use Treat::{Map, Without};
 
 /// Instances that change their state together.
@@ -55,13 +57,13 @@ pub(super) static SYNC: &[Row<Group>] = &[
     ("track_interface", Without(OTHER_INTERFACE)),
     ("track_file", Without(super::tracked::FILE)),
     ("track_bfd", Without(TRACK_BFD)),
-    ("notify_master", Without(NOTIFY)),
-    ("notify_backup", Without(NOTIFY)),
-    ("notify_fault", Without(NOTIFY)),
-    ("notify_stop", Without(NOTIFY)),
-    ("notify", Without(NOTIFY)),
-    ("notify_priority_changes", Without(NOTIFY)),
-    ("smtp_alert", Without(MAIL)),
+    ("notify_master", Without(notify::ONE)),
+    ("notify_backup", Without(notify::ONE)),
+    ("notify_fault", Without(notify::ONE)),
+    ("notify_stop", Without(notify::ONE)),
+    ("notify", Without(notify::GROUP)),
+    ("notify_priority_changes", Without(notify::PRIORITY)),
+    ("smtp_alert", Map(|group, it| group.part.alert = switch(it))),
     ("global_tracking", Without("checks count for every router that tracks them")),
     ("sync_group_tracking_weight", Without("checks have no weight here")),
 ];

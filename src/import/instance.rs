@@ -2,14 +2,15 @@
 
 use super::address::{self, Address, Said};
 use super::auth::{self, Hmac};
-use super::global::{self, MAIL, NOTIFY, VMAC};
+use super::global::{self, VMAC};
 use super::group::{OTHER_INTERFACE, TRACK_BFD};
+use super::notify;
 use super::part::{Note, Part};
 use super::reader::Place;
 use super::table::{self, Row, Treat};
 use super::tracked::{self, Use};
 use super::tree::Statement;
-use super::units::{NO_VALUE, SECOND, micros, number};
+use super::units::{NO_VALUE, SECOND, micros, number, switch};
 use Treat::{Map, Without};
 use std::net::IpAddr;
 
@@ -43,6 +44,8 @@ pub(super) struct Instance {
     pub auth_type: Option<(String, Note)>,
     pub auth_pass: Option<(String, Note)>,
     pub hmac: Option<Hmac>,
+    /// The command that is told of changes.
+    pub notify: Option<(String, Note)>,
 }
 
 impl AsMut<Part> for Instance {
@@ -78,12 +81,13 @@ impl Instance {
             auth_type: None,
             auth_pass: None,
             hmac: None,
+            notify: None,
         }
     }
 }
 
-const ROUTES: &str = "no routes or rules move here; a program that is told of changes will be able to set them, with a later \
-                      version (OUTRIDER_NOTIFY_COMMAND)";
+const ROUTES: &str = "no routes or rules move here. A program that is told of changes (OUTRIDER_NOTIFY_COMMAND) has no right to \
+                      set them: let it tell one that has";
 const NOTHING: &str = "has no meaning for the agent";
 
 /// What may stand in `vrrp_instance`.
@@ -148,15 +152,15 @@ pub(super) static TABLE: &[Row<Instance>] = &[
     ("linkbeat_use_polling", Without("the kernel tells of every change of a link; nothing is polled")),
     ("kernel_rx_buf_size", Without("the buffers of the agent's sockets need no tuning")),
     ("debug", Without(NOTHING)),
-    ("notify", Map(notify)),
-    ("notify_master", Without(NOTIFY)),
-    ("notify_backup", Without(NOTIFY)),
-    ("notify_fault", Without(NOTIFY)),
-    ("notify_stop", Without(NOTIFY)),
-    ("notify_deleted", Without(NOTIFY)),
-    ("notify_master_rx_lower_pri", Without(NOTIFY)),
-    ("notify_priority_changes", Without(NOTIFY)),
-    ("smtp_alert", Without(MAIL)),
+    ("notify", Map(notify::read)),
+    ("notify_master", Without(notify::ONE)),
+    ("notify_backup", Without(notify::ONE)),
+    ("notify_fault", Without(notify::ONE)),
+    ("notify_stop", Without(notify::ONE)),
+    ("notify_deleted", Without(notify::DELETED)),
+    ("notify_master_rx_lower_pri", Without(notify::LOWER)),
+    ("notify_priority_changes", Without(notify::PRIORITY)),
+    ("smtp_alert", Map(|to, it| to.part.alert = switch(it))),
 ];
 
 /// What may stand in `authentication`.
@@ -270,13 +274,6 @@ fn track_interface(to: &mut Instance, it: &Statement) {
     to.links.extend(
         lines.into_iter().map(|line| (line.keyword().to_owned(), Note::about(line, OTHER_INTERFACE))),
     );
-}
-
-fn notify(to: &mut Instance, it: &Statement) {
-    match it.value() {
-        Some(command) => to.part.set("OUTRIDER_NOTIFY_COMMAND", command),
-        None => to.part.beside("OUTRIDER_NOTIFY_COMMAND", it, NO_VALUE),
-    }
 }
 
 fn auth_hmac(to: &mut Instance, it: &Statement) {

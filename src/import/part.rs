@@ -55,6 +55,8 @@ pub(super) struct Part {
     pub beside: Vec<(&'static str, Note)>,
     /// What is to be said about statements without one.
     pub without: Vec<Note>,
+    /// What smtp_alert says: whether changes are told by mail.
+    pub alert: Option<bool>,
 }
 
 impl Part {

@@ -17,6 +17,8 @@ pub(super) struct Router {
     pub place: Place,
     pub last: usize,
     pub part: Part,
+    /// The command that is told of changes.
+    pub notify: Option<(String, Note)>,
 }
 
 const VIP: &str = "OUTRIDER_VIP";
@@ -63,8 +65,8 @@ pub(super) fn settle(
     let mut uses = std::mem::take(&mut instance.uses);
     uses.extend(of_groups.flat_map(|group| group.uses.iter().cloned()));
     checks::settle(&mut instance.part, &uses, tracked);
-    let Instance { name, place, last, part, .. } = instance;
-    Router { name, place, last, part }
+    let Instance { name, place, last, part, notify, .. } = instance;
+    Router { name, place, last, part, notify }
 }
 
 /// Says something about the statement of a note, beside a setting.

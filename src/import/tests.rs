@@ -1,7 +1,7 @@
 //! The tables against keepalived itself, and what is written against what is meant.
 
 use super::table::places;
-use super::write::{LATER, variables};
+use super::write::variables;
 use super::*;
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -143,19 +143,5 @@ fn every_setting_is_written() {
                 sample.display()
             );
         }
-    }
-}
-
-/// What is called later is not there yet: whoever adds it strikes it from the list.
-#[test]
-fn what_comes_later_is_not_there() {
-    for name in LATER {
-        let Err(Faults(faults)) = Config::load([("OUTRIDER_VIP", "192.0.2.1"), (name, "x")]) else {
-            panic!("{name} is there: strike it from LATER in src/import/write.rs");
-        };
-        assert!(
-            faults.iter().any(|fault| fault.contains("not supported by this version yet")),
-            "{name}: {faults:?}"
-        );
     }
 }

@@ -1,5 +1,6 @@
 //! Settings and remarks as text: an environment, or a TOML file.
 
+use super::notify;
 use super::part::{Note, Part};
 use super::reader::Place;
 use super::router::Router;
@@ -7,7 +8,7 @@ use std::fmt::Write;
 
 /// Every setting that can come out, in the order of the help text. What is said beside a setting is told in this
 /// order as well.
-const ORDER: [&str; 36] = [
+const ORDER: [&str; 37] = [
     "OUTRIDER_VIP",
     "OUTRIDER_INTERFACE",
     "OUTRIDER_SOURCE",
@@ -42,15 +43,7 @@ const ORDER: [&str; 36] = [
     "OUTRIDER_SMTP_SERVER",
     "OUTRIDER_SMTP_FROM",
     "OUTRIDER_SMTP_TO",
-    "OUTRIDER_SMTP_TIMEOUT",
-    "OUTRIDER_NOTIFY_COMMAND",
-];
-
-/// Settings that a later version will have: written as remarks. One that is there is to be struck out.
-pub(super) const LATER: [&str; 5] = [
-    "OUTRIDER_SMTP_SERVER",
-    "OUTRIDER_SMTP_FROM",
-    "OUTRIDER_SMTP_TO",
+    "OUTRIDER_SMTP_TLS",
     "OUTRIDER_SMTP_TIMEOUT",
     "OUTRIDER_NOTIFY_COMMAND",
 ];
@@ -77,7 +70,7 @@ pub(super) struct Whole {
 /// Names and values.
 type Variables = Vec<(&'static str, String)>;
 
-/// The environment variables, without the later ones.
+/// The environment variables.
 pub(super) fn variables(whole: &Whole) -> Variables {
     let (shared, combined) = settings(whole);
     let of_router =
@@ -85,7 +78,7 @@ pub(super) fn variables(whole: &Whole) -> Variables {
     let all = shared
         .into_iter()
         .chain(of_router.into_iter().flatten().map(|(name, items)| (name, join(name, &items))));
-    all.chain(combined).filter(|(name, _)| !LATER.contains(name)).collect()
+    all.chain(combined).collect()
 }
 
 /// What stands in the global part, and what is put together of several routers.
@@ -182,9 +175,10 @@ pub(super) fn environment(whole: &Whole) -> String {
 /// As a TOML file, with a table for each of several virtual routers.
 pub(super) fn toml(whole: &Whole) -> String {
     let mut text = head(whole);
-    let several = whole.routers.len() > 1;
+    // A table has a name, which the command is told.
+    let tables = whole.routers.len() > 1 || whole.global.settings.contains_key(notify::COMMAND);
     let owned =
-        |name: &str| !several && whole.routers.iter().any(|router| router.part.settings.contains_key(name));
+        |name: &str| !tables && whole.routers.iter().any(|router| router.part.settings.contains_key(name));
     section(&mut text, "global_defs", String::new(), &whole.global, |text, name| {
         if let Some(items) = whole.global.settings.get(name).filter(|_| !owned(name)) {
             assign(text, &key(name), &value(name, items));
@@ -192,7 +186,7 @@ pub(super) fn toml(whole: &Whole) -> String {
     });
     others(&mut text, whole);
     for router in &whole.routers {
-        let table = match several {
+        let table = match tables {
             true => format!("[[router]]\nname = {}\n", string(&router.name)),
             false => String::new(),
         };
@@ -304,16 +298,10 @@ fn on_one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
-/// A setting; a later one as a remark.
+/// A setting.
 fn assign(text: &mut String, name: &str, value: &str) {
-    let (later, equals) = match name.starts_with("OUTRIDER_") {
-        true => (LATER.contains(&name), "="),
-        false => (LATER.iter().any(|later| key(later) == name), " = "),
-    };
-    let _ = match later {
-        true => writeln!(text, "# {name}{equals}{} (comes with a later version)", on_one_line(value)),
-        false => writeln!(text, "{name}{equals}{value}"),
-    };
+    let equals = if name.starts_with("OUTRIDER_") { "=" } else { " = " };
+    let _ = writeln!(text, "{name}{equals}{value}");
 }
 
 /// For a shell: in quotation marks only if it needs them, since not everybody takes them off again.

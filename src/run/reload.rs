@@ -7,6 +7,7 @@ use super::Runner;
 use super::logging;
 use super::observe;
 use super::realtime;
+use super::telling;
 use crate::config::{Config, Faults, Loaded, Router};
 use crate::net::alarm;
 use std::sync::Arc;
@@ -75,6 +76,9 @@ impl Runner {
         new.keep(&self.loaded, &FIXED);
         for (new, old) in new.config.routers.iter_mut().zip(&self.loaded.config.routers) {
             *new = keep(old, std::mem::replace(new, old.clone()));
+        }
+        if new.config.notify != self.loaded.config.notify {
+            self.tools.notifier = telling::start(&new.config.notify, &self.tools.desk);
         }
         logging::set_levels(&new.config.log);
         self.tools.desk.tell_settings(new.config.status.token.clone(), observe::settings(&new));

@@ -18,6 +18,7 @@ use crate::net::link::Link;
 use crate::net::lock::Lock;
 use crate::net::vrrp::{self, Received};
 use crate::net::{address, alarm};
+use crate::notify::Change;
 use crate::status::document::{Transition, moment};
 use crate::wire::advert::{Decoded, Malformed, encode};
 use anyhow::Result;
@@ -381,6 +382,18 @@ impl VirtualRouter {
         if let Event::Transition { from, to, why } = event {
             let at = SystemTime::now();
             self.measures.turned(at, *from, *to, why);
+            tools.notifier.tell(Change {
+                at,
+                host: tools.name.clone(),
+                router: self.config.name.clone(),
+                addresses: self.config.vips.iter().map(|vip| vip.address.to_string()).collect(),
+                vrid: self.config.vrid,
+                interface: self.place.interface.clone(),
+                from: *from,
+                to: *to,
+                priority: self.agent.priority(),
+                why: why.clone(),
+            });
             tools.desk.tell(Transition {
                 at: moment(at),
                 router: self.config.name.clone(),

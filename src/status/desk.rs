@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -39,6 +40,10 @@ pub struct Desk {
     /// Orders of people on this host.
     pub orders: mpsc::Receiver<socket::Request>,
     news: UnboundedSender<News>,
+    /// Of the thread: others may leave something there that can wait.
+    pub runtime: Handle,
+    /// What the answers are made of.
+    pub room: Arc<Room>,
 }
 
 enum News {
@@ -53,9 +58,18 @@ impl Desk {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(settings: Settings, prepare: fn()) -> Result<Desk> {
+        let (ready, is_ready) = std::sync::mpsc::channel();
         let (ask, asked) = mpsc::channel(1);
         let (orders_in, orders) = mpsc::channel(4);
         let (news, told) = unbounded_channel();
+        let room = Arc::new(Room {
+            ask,
+            shown: Mutex::new(settings.shown.clone()),
+            transitions: Mutex::new(VecDeque::new()),
+            fresh: tokio::sync::Mutex::new(None),
+            group: group::Gatherer::new(&settings.status),
+        });
+        let shared = room.clone();
         std::thread::Builder::new()
             .name("status".to_owned())
             .spawn(move || {
@@ -64,10 +78,12 @@ impl Desk {
                     Ok(runtime) => runtime,
                     Err(error) => return tracing::error!("cannot start the runtime of the status: {error}"),
                 };
-                runtime.block_on(serve(settings, ask, orders_in, told));
+                let _ = ready.send(runtime.handle().clone());
+                runtime.block_on(serve(settings, shared, orders_in, told));
             })
             .context("cannot start the thread of the status")?;
-        Ok(Desk { asked, orders, news })
+        let runtime = is_ready.recv().context("the thread of the status died at start")?;
+        Ok(Desk { asked, orders, news, runtime, room })
     }
 
     /// A virtual router changed its state.
@@ -135,17 +151,10 @@ impl Room {
 
 async fn serve(
     settings: Settings,
-    ask: mpsc::Sender<oneshot::Sender<Status>>,
+    room: Arc<Room>,
     orders: mpsc::Sender<socket::Request>,
     mut news: UnboundedReceiver<News>,
 ) {
-    let room = Arc::new(Room {
-        ask,
-        shown: Mutex::new(settings.shown),
-        transitions: Mutex::new(VecDeque::new()),
-        fresh: tokio::sync::Mutex::new(None),
-        group: group::Gatherer::new(&settings.status),
-    });
     tokio::spawn(listen_locally(settings.socket, orders, room.clone()));
     let door = Arc::new(server::Door::new(room.clone(), settings.status.token.clone()));
     if let config::Listen::At(address) = settings.status.listen {

@@ -4,13 +4,14 @@
 mod auth;
 mod binary;
 mod messages;
+mod notify;
 mod properties;
 mod routers;
 mod secrets;
 
 use outrider::config::{
-    Auth, AuthMode, CheckSetting, Checksum, Config, Family, Faults, Lease, Loaded, LogFormat, Origin, Peers,
-    Router, Target, Transport, Vip, describe, help,
+    Auth, AuthMode, CheckSetting, Checksum, Config, Family, Faults, Lease, Loaded, LogFormat, MailTls,
+    Notify, Origin, Peers, Router, Target, Transport, Vip, WebhookFormat, describe, help,
 };
 use outrider::core::advert::Version;
 use std::ffi::OsString;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every variable of this version with a value that is not its default. The names are public.
-const ALL: [(&str, &str); 44] = [
+const ALL: [(&str, &str); 56] = [
     ("OUTRIDER_VIP", "10.10.10.9/24, 10.10.10.5"),
     ("OUTRIDER_INTERFACE", "eth1"),
     ("OUTRIDER_SOURCE", "10.0.0.12"),
@@ -61,6 +62,18 @@ const ALL: [(&str, &str); 44] = [
     ("OUTRIDER_GARP_INTERVAL", "10ms"),
     ("OUTRIDER_STATUS_LISTEN", "0.0.0.0:9112"),
     ("OUTRIDER_STATUS_TOKEN", "0123456789abcdef"),
+    ("OUTRIDER_SMTP_SERVER", "mail.example.com:2525"),
+    ("OUTRIDER_SMTP_FROM", "Outrider <lb@example.com>"),
+    ("OUTRIDER_SMTP_TO", "ops@example.com, On Call <oncall@example.com>"),
+    ("OUTRIDER_SMTP_USER", "lb"),
+    ("OUTRIDER_SMTP_PASSWORD", "hunter2"),
+    ("OUTRIDER_SMTP_TLS", "tls"),
+    ("OUTRIDER_SMTP_TLS_VERIFY", "false"),
+    ("OUTRIDER_SMTP_TIMEOUT", "1m"),
+    ("OUTRIDER_WEBHOOK_URL", "https://chat.example.com/hook/hunter2"),
+    ("OUTRIDER_WEBHOOK_FORMAT", "text"),
+    ("OUTRIDER_WEBHOOK_KEY", "hunter2hunter2hunter2"),
+    ("OUTRIDER_NOTIFY_COMMAND", "/usr/local/bin/notify 'two words'"),
     ("OUTRIDER_SOCKET", "/run/outrider.sock"),
     ("OUTRIDER_LOG", "warn, outrider::net=debug"),
     ("OUTRIDER_LOG_FORMAT", "json"),
@@ -153,6 +166,7 @@ fn the_address_alone_is_enough() {
     let garp = router.announcements;
     assert_eq!((garp.repeat, garp.delay), (5, Duration::from_secs(1)));
     assert_eq!((garp.refresh, garp.interval), (Duration::from_secs(60), Duration::ZERO));
+    assert_eq!(config.notify, Notify::default());
     assert_eq!((config.log.to_string().as_str(), config.log_format), ("info", LogFormat::Text));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 }
@@ -194,6 +208,20 @@ fn every_variable_reaches_its_field() {
     let garp = router.announcements;
     assert_eq!((garp.repeat, garp.delay), (1, Duration::from_secs(2)));
     assert_eq!((garp.refresh, garp.interval), (Duration::from_secs(3600), Duration::from_millis(10)));
+    let mail = config.notify.mail.as_ref().unwrap();
+    assert_eq!((mail.host.as_str(), mail.port), ("mail.example.com", 2525));
+    assert_eq!(mail.from.as_ref().unwrap().to_string(), "Outrider <lb@example.com>");
+    let to: Vec<String> = mail.to.iter().map(ToString::to_string).collect();
+    assert_eq!(to, ["ops@example.com", "On Call <oncall@example.com>"]);
+    let (user, password) = mail.login.as_ref().unwrap();
+    assert_eq!((user.as_str(), password.as_str()), ("lb", "hunter2"));
+    assert_eq!((mail.tls, mail.verify, mail.timeout), (MailTls::Tls, false, Duration::from_secs(60)));
+    let webhook = config.notify.webhook.as_ref().unwrap();
+    assert_eq!(webhook.url.as_str(), "https://chat.example.com/hook/hunter2");
+    assert_eq!(webhook.format, WebhookFormat::Text);
+    assert_eq!(webhook.key.as_ref().unwrap().as_str(), "hunter2hunter2hunter2");
+    let command = config.notify.command.as_deref().unwrap();
+    assert_eq!(command, ["/usr/local/bin/notify", "two words"]);
     assert_eq!(config.log.to_string(), "outrider::net=debug,warn");
     assert_eq!(config.log_format, LogFormat::Json);
     for (name, value) in ALL {

@@ -326,10 +326,6 @@ fn messages_about_several_values() {
             "OUTRIDER_GUARD: \"auto\" stands alone or not at all; write for example auto, off, or 10.10.10.1",
         ),
         (
-            &[VIP, ("OUTRIDER_SMTP_SERVER", "x")],
-            "OUTRIDER_SMTP_SERVER is not supported by this version yet; leave it unset",
-        ),
-        (
             &[("OUTRIDER_VIP", "2001:db8::2"), ("OUTRIDER_VRRP_VERSION", "2")],
             "OUTRIDER_VRRP_VERSION: \"2\" has no IPv6; write 3, or add an IPv4 address",
         ),
@@ -366,7 +362,6 @@ fn all_faults_are_told_at_once() {
     let told = faults(&[
         ("OUTRIDER_VIP", "10.10.10.300/24,10.10.10.2,10.10.10.2/40"),
         ("OUTRIDER_VPI", "1"),
-        ("OUTRIDER_SMTP_SERVER", "off"),
         ("OUTRIDER_VRID", "0"),
         ("OUTRIDER_CHECK", "tcp://a:0\nhttp://b:0/"),
         ("OUTRIDER_LOG_FORMAT", "xml"),
@@ -375,7 +370,6 @@ fn all_faults_are_told_at_once() {
         told,
         [
             "OUTRIDER_VPI is not known; did you mean OUTRIDER_VIP?",
-            "OUTRIDER_SMTP_SERVER is not supported by this version yet; leave it unset",
             "OUTRIDER_VIP: \"10.10.10.300/24\" is not an address; write for example 10.10.10.2",
             "OUTRIDER_VIP: \"10.10.10.2/40\" has no prefix length from 1 to 32; write for example 10.10.10.2/24 or \
              10.10.10.2",
@@ -416,7 +410,6 @@ fn faults_of_the_file_name_it() {
         ("vpi = 1", "FILE: vpi is not known; did you mean vip?"),
         ("VRID = 1", "FILE: VRID is not known; keys are in lower case"),
         ("port = 1", "FILE: port is not known; did you mean peers?"),
-        ("smtp_to = 'a'", "FILE: smtp_to is not supported by this version yet; leave it unset"),
         ("config = '/x'", "FILE: config has no place in the file itself"),
         ("vrid = 7\nvrid = 8", "FILE: line 2 is not TOML (duplicate key `vrid` in document root)"),
     ] {

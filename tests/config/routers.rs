@@ -369,7 +369,7 @@ fn faults_of_tables_name_their_place() {
             vec![
                 "FILE: router 2: VRID is not known; keys are in lower case",
                 "FILE: router 2: log is not for one router; write it above the first [[router]]",
-                "FILE: router 2: smtp_to is not supported by this version yet; leave it unset",
+                "FILE: router 2: smtp_to is not for one router; write it above the first [[router]]",
                 "FILE: router 2: vpi is not known; did you mean vip?",
                 "FILE: router 2 (web): lease is a list where one value belongs; write for example auto",
             ],

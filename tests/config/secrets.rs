@@ -65,6 +65,20 @@ fn no_secret_is_shown() {
     let keys = KEY.trim_start_matches("7:");
     for (variables, secret) in [
         (&[("OUTRIDER_VRRP_VERSION", "2"), ("OUTRIDER_AUTH_PASS", "hunter2hunter2")][..], "hunter2"),
+        (&[("OUTRIDER_WEBHOOK_URL", "https://chat.example/hunter2")], "hunter2"),
+        (
+            &[("OUTRIDER_WEBHOOK_URL", "http://a/"), ("OUTRIDER_WEBHOOK_KEY", "hunter2hunter2hunter2")],
+            "hunter2",
+        ),
+        (
+            &[
+                ("OUTRIDER_SMTP_SERVER", "mail.example.com"),
+                ("OUTRIDER_SMTP_TO", "ops@example.com"),
+                ("OUTRIDER_SMTP_USER", "lb"),
+                ("OUTRIDER_SMTP_PASSWORD", "hunter2"),
+            ],
+            "hunter2",
+        ),
         (&[("OUTRIDER_AUTH_KEYS", KEY), ("OUTRIDER_AUTH_MODE", "receive-only")], keys),
     ] {
         let loaded = load_with(variables).unwrap();
@@ -96,7 +110,11 @@ fn no_secret_is_shown() {
         ("OUTRIDER_AUTH_KEYS", "1:hunter2"),
         ("OUTRIDER_AUTH_KEYS", "1:hunter2;2:hunter2"),
         ("OUTRIDER_AUTH_KEYS_FILE", &keys),
-        ("OUTRIDER_WEBHOOK_URL", "http://hunter2/"),
+        ("OUTRIDER_WEBHOOK_URL", "http://hunter2:0/"),
+        ("OUTRIDER_WEBHOOK_URL", "chat.example.com/hunter2"),
+        ("OUTRIDER_WEBHOOK_URL", "http://a/#hunter2"),
+        ("OUTRIDER_WEBHOOK_KEY", "hunter2"),
+        ("OUTRIDER_WEBHOOK_KEY", "hunter2hunter2hunter2"),
         ("OUTRIDER_SMTP_PASSWORD", "hunter2"),
         ("OUTRIDER_CONFIG", &broken),
     ] {

@@ -1,6 +1,6 @@
 //! What single statements come to, and whether the agent takes what comes out.
 
-use super::{Config, Options, TOML, assignments, of, read, sample, samples, value};
+use super::{Config, Imported, Options, Path, TOML, assignments, of, read, sample, samples, value};
 use outrider::import;
 use std::process::Command;
 
@@ -44,10 +44,15 @@ fn the_seed_becomes_a_working_agent() {
         ("OUTRIDER_CHECK_RISE", "2"),
         ("OUTRIDER_TRACK_LINK", "false"),
         ("OUTRIDER_GARP_DELAY", "1s"),
+        ("OUTRIDER_SMTP_SERVER", "smtp.example.com:25"),
+        ("OUTRIDER_SMTP_FROM", "keepalived@example.com"),
+        ("OUTRIDER_SMTP_TO", "joe@example.com"),
+        ("OUTRIDER_SMTP_TLS", "none"),
+        ("OUTRIDER_SMTP_TIMEOUT", "30s"),
     ] {
         assert_eq!(value(&pairs, name), Some(expected), "{name} in {}", imported.text);
     }
-    assert_eq!(pairs.len(), 18, "{}", imported.text);
+    assert_eq!(pairs.len(), 23, "{}", imported.text);
     let text = remarks(&imported.text);
     for words in [
         // Its broken lines, by number.
@@ -55,8 +60,6 @@ fn the_seed_becomes_a_working_agent() {
         "# 15: script ss -ltn | grep 80: keepalived runs a script without a shell",
         "# 15: \"grep 80\" also matches port 8080",
         "# 35: auth_pass: longer than the 8 bytes",
-        "# 40: smtp_alert: mail comes with a later version",
-        "# OUTRIDER_SMTP_TO=joe@example.com (comes with a later version)",
     ] {
         assert!(text.contains(words), "{words} is missing in {text}");
     }
@@ -266,4 +269,86 @@ fn quotes_braces_and_comments() {
     assert_eq!(pass("a#b").as_deref(), Some("a"));
     assert_eq!(pass("it's").as_deref(), Some("it's"));
     assert_eq!(pass("éééééé").as_deref(), Some("éééé"), "bytes, not letters");
+}
+
+const MAIL: &str =
+    "global_defs {\n smtp_server 10.0.0.25 587\n notification_email {\n ops@example.com\n }\n @ALERT\n}\n";
+
+fn with_mail(global: &str, one: &str, other: &str) -> Imported {
+    let instance = |name: &str, id: u8, alert: &str| {
+        format!(
+            "vrrp_instance {name} {{\n interface lo\n virtual_router_id {id}\n {alert}\n \
+             virtual_ipaddress {{\n 192.0.2.{id}\n }}\n}}\n"
+        )
+    };
+    of(&(MAIL.replace("@ALERT", global) + &instance("ONE", 1, one) + &instance("OTHER", 2, other)))
+}
+
+/// keepalived sends mail only where smtp_alert says so; one that sent none must not become one that does.
+#[test]
+fn mail_is_sent_where_keepalived_sends_it() {
+    for (global, one, other, sends, said) in [
+        ("", "", "", false, Some("No virtual router has smtp_alert")),
+        ("smtp_alert", "smtp_alert no", "smtp_alert off", false, Some("No virtual router has smtp_alert")),
+        ("smtp_alert\n smtp_alert_vrrp no", "", "", false, Some("No virtual router has smtp_alert")),
+        ("smtp_alert_vrrp no\n smtp_alert", "", "", false, Some("No virtual router has smtp_alert")),
+        ("smtp_alert", "", "", true, None),
+        ("", "smtp_alert", "smtp_alert", true, None),
+        (
+            "",
+            "",
+            "smtp_alert",
+            true,
+            Some("Mail tells of all virtual routers, also of those without smtp_alert"),
+        ),
+    ] {
+        let imported = with_mail(global, one, other);
+        let (pairs, text) = (assignments(&imported.text), remarks(&imported.text));
+        let server = value(&pairs, "OUTRIDER_SMTP_SERVER");
+        assert_eq!(server.is_some(), sends, "{global} {one} {other}: {text}");
+        if sends {
+            assert_eq!(server, Some("10.0.0.25:587"));
+            assert_eq!(value(&pairs, "OUTRIDER_SMTP_TLS"), Some("none"));
+        }
+        let all = ["No virtual router has smtp_alert", "Mail tells of all virtual routers"];
+        for words in all {
+            let expected = said.is_some_and(|said| said.starts_with(words));
+            assert_eq!(text.contains(words), expected, "{global} {one} {other}: {text}");
+        }
+        takes("mail", &imported.faults);
+    }
+    let half = of(
+        "global_defs {\n notification_email {\n a@b.c\n }\n smtp_alert\n}\nvrrp_instance A {\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n",
+    );
+    assert!(half.text.contains("unless both notification_email and smtp_server are there"), "{}", half.text);
+    takes("half", &half.faults);
+}
+
+#[test]
+fn one_command_is_told_of_all_changes() {
+    let instance = |name: &str, id: u8, notify: &str| {
+        format!(
+            "vrrp_instance {name} {{\n interface lo\n virtual_router_id {id}\n {notify}\n \
+             virtual_ipaddress {{\n 192.0.2.{id}\n }}\n}}\n"
+        )
+    };
+    let imported = of(&(instance("A", 1, "")
+        + &instance("B", 2, "notify \"/bin/one x\"")
+        + &instance("C", 3, "notify /bin/other")));
+    let (pairs, text) = (assignments(&imported.text), remarks(&imported.text));
+    assert_eq!(value(&pairs, "OUTRIDER_NOTIFY_COMMAND"), Some("/bin/one x"));
+    for words in [
+        "notify /bin/other: one command is told of all changes, with the name of the virtual router; that of B is taken",
+        "It is told of the changes of all virtual routers, also of those without a notify",
+        "notify /bin/one x: runs as the agent does, as user 65534, and without any capability",
+    ] {
+        assert!(text.contains(words), "{words} is missing in {text}");
+    }
+    takes("commands", &imported.faults);
+
+    // Alone it keeps its name as a table, for scripts that ask for it.
+    let alone = instance("VI_1", 1, "notify /bin/one");
+    let imported = import::text(Path::new("k.conf"), alone.as_bytes(), &TOML).unwrap();
+    assert!(imported.text.contains("[[router]]\nname = \"VI_1\"\n"), "{}", imported.text);
+    takes("alone", &imported.faults);
 }

@@ -99,7 +99,7 @@ fn tcp(text: &str) -> Result<Target, Wrong> {
 }
 
 /// An IPv4 address or a host name; what ends in a number is no name (as in URLs).
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let last = text.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {

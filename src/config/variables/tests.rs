@@ -21,7 +21,7 @@ fn names_are_told_apart() {
         ("OUTRIDER_VIP", Known::Yes),
         ("OUTRIDER_METADATA_URL_FILE", Known::Yes),
         ("OUTRIDER_VIP_FILE", Known::No),
-        ("OUTRIDER_SMTP_SERVER", Known::Later),
+        ("OUTRIDER_SMTP_SERVER", Known::Yes),
         ("OUTRIDER_AUTH_KEYS_FILE", Known::Yes),
         ("OUTRIDER_AUTH_MODE_FILE", Known::No),
         ("OUTRIDER_PORT", Known::Injected),

@@ -1,17 +1,17 @@
-//! The exec check: a program that ends with 0 if all is well.
+//! Programs of other people: checks, and what is told of changes.
 //!
-//! It runs in a process group of its own, without any capability and with `no_new_privs`, in `/`, with our
-//! environment but for `OUTRIDER_…`, which may hold secrets. Nothing of it outlives the look: what is left of
-//! the group is killed at its end or at the time-out, and collected, also as process 1 of a container, which
-//! inherits what the program left behind. A process that moved to another group is on its own.
+//! Each runs in a process group of its own, without any capability and with `no_new_privs`, in `/`, with our
+//! environment but for `OUTRIDER_…`, which may hold secrets. At the time-out its group is killed, and collected,
+//! also as process 1 of a container, which inherits what a program left behind. A process that moved to another
+//! group is on its own.
 
-use super::Attempt;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -32,15 +32,15 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// The process groups that run now; none: no more may be started.
 #[derive(Clone, Debug)]
-pub(super) struct Running(Arc<Mutex<Option<BTreeSet<Pid>>>>);
+pub(crate) struct Running(Arc<Mutex<Option<BTreeSet<Pid>>>>);
 
 impl Running {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Running(Arc::new(Mutex::new(Some(BTreeSet::new()))))
     }
 
     /// Kills all of them for good. From any thread: the process may be about to end.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         for group in self.lock().take().into_iter().flatten() {
             let _ = killpg(group, Signal::SIGKILL);
         }
@@ -51,33 +51,45 @@ impl Running {
     }
 }
 
-/// A program to run.
-pub(super) struct Program {
+/// What becomes of the processes that a program leaves behind in its group when it ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// They are killed: nothing outlives the program.
+    Killed,
+    /// They go on, and nobody looks after them.
+    GoesOn,
+}
+
+/// A program to run, time and again but never twice at once.
+pub(crate) struct Program {
     argv: Vec<String>,
+    rest: Rest,
     running: Running,
     /// What was killed and is still there: it hangs in the kernel.
     stuck: Option<Group>,
 }
 
 impl Program {
-    pub(super) fn new(argv: &[String], running: &Running) -> Self {
-        Program { argv: argv.to_vec(), running: running.clone(), stuck: None }
+    pub(crate) fn new(argv: &[String], rest: Rest, running: &Running) -> Self {
+        Program { argv: argv.to_vec(), rest, running: running.clone(), stuck: None }
     }
 
-    /// Runs it once, until `deadline` at the longest.
-    pub(super) async fn attempt(&mut self, limit: Duration, deadline: Instant) -> Attempt {
+    /// Runs it once, for `limit` at the longest, with these arguments behind its own, and these variables besides.
+    ///
+    /// # Errors
+    /// It could not be run, did not end with 0, or not in time; in words, with the first line it said.
+    pub(crate) async fn run(
+        &mut self,
+        arguments: &[String],
+        variables: &[(&str, String)],
+        limit: Duration,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
         // Otherwise a program on a dead network file system would soon be there a thousand times.
         if self.stuck.as_mut().is_some_and(|group| !group.collect()) {
-            return Attempt::Wrong(format!("{} was killed, but hangs in the kernel", self.name()));
+            return Err(format!("{} was killed, but hangs in the kernel", self.name()));
         }
         self.stuck = None;
-        match self.run(limit, deadline).await {
-            Ok(()) => Attempt::Served(None),
-            Err(why) => Attempt::Wrong(why),
-        }
-    }
-
-    async fn run(&mut self, limit: Duration, deadline: Instant) -> Result<(), String> {
         let cannot = |error: io::Error| match error.kind() {
             ErrorKind::NotFound => {
                 format!("there is no program {}, or not the interpreter its first line names", self.name())
@@ -85,7 +97,9 @@ impl Program {
             _ => format!("cannot run {}: {error}", self.name()),
         };
         let mut changes = signal(SignalKind::child()).map_err(cannot)?;
-        let (mut group, child) = Group::start(&self.argv, &self.running).map_err(cannot)?;
+        let command =
+            self.command(arguments, variables).ok_or_else(|| cannot(ErrorKind::InvalidInput.into()))?;
+        let (mut group, child) = Group::start(command, &self.running).map_err(cannot)?;
         let mut said = Said::new(child.stdout.map(OwnedFd::from)).map_err(cannot)?;
         let mut complaint = Said::new(child.stderr.map(OwnedFd::from)).map_err(cannot)?;
         let status = loop {
@@ -100,6 +114,24 @@ impl Program {
                 () = sleep_until(deadline) => break None,
             }
         };
+        let name = self.name();
+        let result = match status {
+            Some(WaitStatus::Exited(_, 0)) => Ok(()),
+            Some(WaitStatus::Exited(_, code)) => Err(format!("{name} ended with code {code}")),
+            Some(WaitStatus::Signaled(_, signal, _)) => Err(format!("{name} was ended by {signal}")),
+            Some(other) => Err(format!("{name} ended in an unknown way: {other:?}")),
+            None => Err(format!("{name} did not end within {limit:?} and was killed")),
+        };
+        let result = result.map_err(|why| match complaint.first_line().or_else(|| said.first_line()) {
+            Some(line) => format!("{why}: {line}"),
+            None => why,
+        });
+        if status.is_some() && self.rest == Rest::GoesOn {
+            group.let_go();
+            // A pipe that nobody reads would end whoever still writes to it.
+            tokio::spawn(async move { tokio::join!(said.until_end(), complaint.until_end()) });
+            return result;
+        }
         group.kill();
         let grace = Instant::now() + GRACE;
         while !group.collect() {
@@ -111,22 +143,22 @@ impl Program {
                 }
             }
         }
-        let name = self.name();
-        let why = match status {
-            Some(WaitStatus::Exited(_, 0)) => return Ok(()),
-            Some(WaitStatus::Exited(_, code)) => format!("{name} ended with code {code}"),
-            Some(WaitStatus::Signaled(_, signal, _)) => format!("{name} was ended by {signal}"),
-            Some(other) => format!("{name} ended in an unknown way: {other:?}"),
-            None => format!("{name} did not end within {limit:?} and was killed"),
-        };
-        match complaint.first_line().or_else(|| said.first_line()) {
-            Some(line) => Err(format!("{why}: {line}")),
-            None => Err(why),
-        }
+        result
     }
 
     fn name(&self) -> &str {
         self.argv.first().map_or("", String::as_str)
+    }
+
+    fn command(&self, arguments: &[String], variables: &[(&str, String)]) -> Option<Command> {
+        let (program, own) = self.argv.split_first()?;
+        let mut command = Command::new(program);
+        command.args(own).args(arguments).current_dir("/").process_group(0).env_clear();
+        let ours = |name: &OsString| name.as_encoded_bytes().starts_with(b"OUTRIDER_");
+        command.envs(std::env::vars_os().filter(|(name, _)| !ours(name)));
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Some(command)
     }
 }
 
@@ -138,16 +170,10 @@ struct Group {
 }
 
 impl Group {
-    fn start(argv: &[String], running: &Running) -> io::Result<(Group, Child)> {
-        let (program, arguments) = argv.split_first().ok_or(ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir("/").process_group(0).env_clear();
-        command
-            .envs(std::env::vars_os().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"OUTRIDER_")));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(command: Command, running: &Running) -> io::Result<(Group, Child)> {
         // Held meanwhile, so that none is started and then missed by `end`.
         let mut groups = running.lock();
-        let groups = groups.as_mut().ok_or_else(|| io::Error::other("the checks have ended"))?;
+        let groups = groups.as_mut().ok_or_else(|| io::Error::other("the agent ends"))?;
         let child = spawn(command)?;
         let leader = Pid::from_raw(child.id().cast_signed());
         groups.insert(leader);
@@ -179,6 +205,24 @@ impl Group {
         groups.as_mut().map(|groups| groups.remove(&self.leader));
         true
     }
+
+    /// Leaves what is left of the group to itself, once the leader has ended.
+    fn let_go(mut self) {
+        if self.collect() {
+            return;
+        }
+        // Only as process 1 there are children left: somebody has to collect them.
+        self.gone = true;
+        self.running.lock().as_mut().map(|groups| groups.remove(&self.leader));
+        self.wait();
+    }
+
+    /// Collects the group as it dies. Without a thread it would stay zombies until we end.
+    fn wait(&self) {
+        let all = Pid::from_raw(-self.leader.as_raw());
+        let wait = move || while !matches!(waitpid(all, None), Err(errno) if errno != Errno::EINTR) {};
+        let _ = std::thread::Builder::new().name("collect".to_owned()).spawn(wait);
+    }
 }
 
 impl Drop for Group {
@@ -188,10 +232,8 @@ impl Drop for Group {
         }
         self.kill();
         if !self.collect() {
-            // Its death takes a moment. Without a thread it stays a zombie until we end.
-            let all = Pid::from_raw(-self.leader.as_raw());
-            let wait = move || while !matches!(waitpid(all, None), Err(errno) if errno != Errno::EINTR) {};
-            let _ = std::thread::Builder::new().name("collect".to_owned()).spawn(wait);
+            // Its death takes a moment.
+            self.wait();
         }
     }
 }
@@ -208,7 +250,7 @@ fn spawn(mut command: Command) -> io::Result<Child> {
         set_capabilities(None, none)?;
         command.spawn()
     };
-    let thread = std::thread::Builder::new().name("check".to_owned()).spawn(start)?;
+    let thread = std::thread::Builder::new().name("child".to_owned()).spawn(start)?;
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it died")))
 }
 
@@ -230,6 +272,13 @@ impl Said {
         match pipe.read(&mut bytes).await {
             Ok(length @ 1..) => self.keep(bytes.get(..length)),
             _ => self.pipe = None,
+        }
+    }
+
+    /// Throws away all that still comes.
+    async fn until_end(mut self) {
+        while self.pipe.is_some() {
+            self.hear().await;
         }
     }
 
