@@ -145,14 +145,7 @@ impl World {
                 }
                 Stage::Checked { request, sent } => {
                     process.thread.stage = Stage::Asked { request, sent };
-                    let (low, high) = QUICK;
-                    let quick = self.random.between(low, high);
-                    // Whoever waits for the lock gets it in turn, a killed process's request among them.
-                    let kernel = &mut self.hosts[h].kernel;
-                    let at = self.now.max(kernel.locked_until).max(kernel.busy_until) + quick;
-                    kernel.busy_until = at;
-                    let epoch = self.hosts[h].epoch;
-                    self.at(at, Happening::Rtnl { host: h, epoch, request, sent });
+                    self.ask_kernel(h, request, sent);
                 }
                 Stage::Asked { .. } => return,
                 Stage::Done { request, sent, refused } => {
@@ -161,6 +154,17 @@ impl World {
                 }
             }
         }
+    }
+
+    pub fn ask_kernel(&mut self, h: usize, request: Request, sent: Time) {
+        let (low, high) = QUICK;
+        let quick = self.random.between(low, high);
+        // Whoever waits for the lock gets it in turn, a killed process's request among them.
+        let kernel = &mut self.hosts[h].kernel;
+        let at = self.now.max(kernel.locked_until).max(kernel.busy_until) + quick;
+        kernel.busy_until = at;
+        let epoch = self.hosts[h].epoch;
+        self.at(at, Happening::Rtnl { host: h, epoch, request, sent });
     }
 
     fn begin(&mut self, h: usize, request: Request, sent: Time) {
@@ -198,6 +202,9 @@ impl World {
         }
         if self.hosts[h].epoch != epoch {
             return;
+        }
+        if self.is_foreign(h) {
+            return self.foreign_done(h, request);
         }
         let Some(process) = &mut self.hosts[h].process else { return };
         process.thread.stage = Stage::Done { request, sent, refused };
@@ -268,7 +275,9 @@ impl World {
         kernel.touched = Some(self.now);
         kernel.expiry += 1;
         let expiry = kernel.expiry;
-        self.at(self.now + lease + late, Happening::Expire { host: h, expiry });
+        if !self.is_foreign(h) {
+            self.at(self.now + lease + late, Happening::Expire { host: h, expiry });
+        }
         if new {
             self.say(|| format!("lb{h}: kernel: address added"));
         }

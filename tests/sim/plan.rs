@@ -3,6 +3,7 @@
 //! Only some kinds of faults take part in each schedule ("swarm testing"): where everything goes wrong all the
 //! time, most of what could be checked is excused by something else.
 
+use crate::foreign::Rules;
 use crate::random::Random;
 use outrider::core::advert::Version;
 use outrider::core::guard::Guards;
@@ -12,6 +13,15 @@ pub type Micros = u64;
 
 pub const MS: Micros = 1000;
 pub const SECOND: Micros = 1_000_000;
+
+/// A kind of schedule. All kinds draw the same things from a seed, and their own after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Agents of ours, of one virtual router.
+    Ours,
+    /// Some hosts run keepalived or FRR.
+    Mixed,
+}
 
 /// Everything that is drawn beforehand.
 #[derive(Clone, Debug)]
@@ -25,6 +35,8 @@ pub struct Plan {
     pub preempt_delay: Micros,
     /// Priorities set by hand, one for each host.
     pub by_hand: Option<Vec<u8>>,
+    /// The hosts that run something else.
+    pub foreign: Vec<Option<Rules>>,
     /// Members come from the metadata (else from a list).
     pub metadata: bool,
     /// With a list: this host's leaves out that one.
@@ -114,7 +126,7 @@ pub enum What {
 const FAMILIES: usize = 15;
 
 impl Plan {
-    pub fn draw(seed: u64) -> Plan {
+    pub fn draw(kind: Kind, seed: u64) -> Plan {
         let mut random = Random::new(seed);
         let r = &mut random;
         let hosts = r.pick(&[2, 2, 2, 3, 3, 3, 3, 4, 5, 7]);
@@ -155,6 +167,7 @@ impl Plan {
             preempt,
             preempt_delay,
             by_hand,
+            foreign: vec![None; hosts],
             metadata,
             omission,
             handover_limit: 5 * SECOND,
@@ -170,7 +183,30 @@ impl Plan {
             end: healed + 8 * SECOND + 6 * interval,
         };
         plan.faults = plan.draw_faults(r, boot_spread, length);
+        match kind {
+            Kind::Ours => {}
+            Kind::Mixed => plan.mix(r),
+        }
         plan
+    }
+
+    /// One to all but one of the hosts are not ours. Who migrates sets the priorities by hand.
+    fn mix(&mut self, r: &mut Random) {
+        let ours = r.index(self.hosts);
+        let also = r.index(self.hosts);
+        let few = r.percent(50);
+        let priorities: Vec<u8> = (0..self.hosts).map(|_| r.pick(&[50, 100, 100, 150, 200, 254])).collect();
+        for (h, priority) in priorities.iter().copied().enumerate() {
+            let rules = Rules { answers: r.percent(70), preempt: r.percent(60), priority };
+            let theirs = if few { h == also } else { r.percent(50) || h == also };
+            self.foreign[h] = (h != ours && theirs).then_some(rules);
+        }
+        if self.foreign.iter().all(Option::is_none) {
+            let h = (ours + 1) % self.hosts;
+            let preempt = r.percent(60);
+            self.foreign[h] = Some(Rules { answers: true, preempt, priority: priorities[h] });
+        }
+        self.by_hand = Some(priorities);
     }
 
     fn draw_faults(&self, r: &mut Random, boot_spread: Micros, length: Micros) -> Vec<Fault> {

@@ -119,6 +119,9 @@ impl World {
     }
 
     pub fn receive(&mut self, h: usize, arrived: Arrived) {
+        if self.is_foreign(h) {
+            return self.hear_foreign(h, arrived);
+        }
         if let Some(process) = &mut self.hosts[h].process
             && process.adverts.len() < BUFFER
         {

@@ -5,6 +5,7 @@
 //! request to the kernel up to 0.2 ms unless somebody holds its lock; `SLACK` covers several of each in a row.
 //! Bounds are counted from when the last of their conditions began to hold.
 
+use crate::foreign::Foreign;
 use crate::outside::{Balancer, EAGER};
 use crate::plan::{MS, Micros, SECOND};
 use crate::watch::{Following, Planned, Property};
@@ -20,6 +21,8 @@ const OVERLAP: Micros = 20 * MS;
 const EXPIRY: Micros = 500 * MS;
 /// A load balancer that serves again is seen so in two eager looks, 5 ms each.
 const FIT: Micros = 2 * EAGER + 30 * MS;
+/// The client asks who has the address at least this often.
+const ASKS: Micros = 1500 * MS;
 /// A refused address is asked for again so long after, as is one that could not be advertised.
 const REFUSAL: Micros = 5 * SECOND;
 
@@ -46,6 +49,10 @@ impl World {
         if holders > 1 {
             self.judge_two_holders();
         }
+        let stray = |h: &usize| self.hosts[*h].kernel.has() && self.is_foreign(*h) && !self.hosts[*h].lives();
+        if (0..hosts).any(|h| stray(&h)) {
+            self.watch.stray = self.now;
+        }
         self.watch.sole = match (holders, self.watch.sole) {
             (1, Some((before, since))) if before == holder => Some((before, since)),
             (1, _) => Some((holder, self.now)),
@@ -59,6 +66,9 @@ impl World {
     /// it, makes one of the two step down. A leaver is silent, but hears the other's adverts, and stays 20 ms
     /// longer. (Two leavers at once say nothing to each other: the hand-over limit ends that. One whose list leaves
     /// the other out says nothing to it before it has heard it: a leaver's priority 0, every 1.5 intervals.)
+    ///
+    /// The same between one of ours and a Master of another kind: FRR's does not answer a lower priority, but
+    /// advertises within the interval. Two of those are their own affair.
     fn judge_two_holders(&mut self) {
         for one in 0..self.plan.hosts {
             for other in one + 1..self.plan.hosts {
@@ -87,13 +97,19 @@ impl World {
 
     fn two_holders_since(&self, one: usize, other: usize) -> Option<Micros> {
         let mut since = self.mutual_since(one, other)?;
+        if self.is_foreign(one) && self.is_foreign(other) {
+            return None;
+        }
         for h in [one, other] {
-            let tenure = self.watch.seen[h].tenure?;
-            if !self.hosts[h].kernel.has() || !self.hosts[h].running() {
+            let tenure = match &self.hosts[h].foreign {
+                Some(foreign) => foreign.is_master().then_some(foreign.since)?,
+                None => self.watch.seen[h].tenure?.since,
+            };
+            if !self.hosts[h].kernel.has() || self.hosts[h].paused > 0 {
                 return None;
             }
             since = since
-                .max(tenure.since)
+                .max(tenure)
                 .max(self.hosts[h].kernel.since)
                 .max(self.watch.seen[h].resumed)
                 .max(self.watch.seen[h].undrained)
@@ -107,6 +123,9 @@ impl World {
     /// to the kernel: L and the expiry's slack. A request that waits for the kernel's lock when the agent dies
     /// is carried out, and its lease begins then.
     fn judge_leash(&mut self, h: usize) {
+        if self.is_foreign(h) {
+            return;
+        }
         let stale = self.hosts[h].kernel.has() && !(self.hosts[h].running() && self.is_active(h));
         let since = &mut self.watch.seen[h].stale_since;
         *since = stale.then_some(since.unwrap_or(self.now));
@@ -127,9 +146,15 @@ impl World {
     /// fit, after it woke up. Within Skew_Time, where the Active it follows gave the address up. Just started
     /// and having heard nobody, it asks by ARP first (two questions 150 ms apart, an answer counts 300 ms, and
     /// Skew_Time in turn after that) and confirms its metadata (50 ms here; 2 s while nobody answers).
+    ///
+    /// An address that a dead router of another kind left behind is nobody's, but answers ARP: that counts where
+    /// nobody was heard.
     fn judge_idle(&mut self, h: usize) {
-        let vacant = !(0..self.plan.hosts)
-            .any(|other| self.hosts[other].kernel.has() && (other == h || self.reaches(other, h)));
+        let asks = !(self.watch.seen[h].heard_any || self.watch.seen[h].held_before);
+        let vacant = !(0..self.plan.hosts).any(|other| {
+            let left = self.is_foreign(other) && !self.hosts[other].lives() && !asks;
+            self.hosts[other].kernel.has() && !left && (other == h || self.reaches(other, h))
+        });
         let since = &mut self.watch.seen[h].vacant_since;
         *since = vacant.then_some(since.unwrap_or(self.now));
         let Some(vacant) = *since else { return };
@@ -441,12 +466,15 @@ impl World {
 
     /// In calm, a second after somebody became the only holder (that is when the second burst is due), the client
     /// has it in its neighbour table: whatever it learnt from the former holder's kernel is corrected. (Not by one
-    /// that has to go and waits for its successor: of two leavers at once one may be killed with the address.)
+    /// that has to go and waits for its successor: of two leavers at once one may be killed with the address. And a
+    /// kernel that answers for what a dead router of another kind has left behind misleads the client for as long
+    /// as it does, until the client asks again.)
     fn judge_traffic(&mut self) {
         let Some((holder, since)) = self.watch.sole else { return };
         let seen = &self.watch.seen[holder];
         let Some(tenure) = seen.tenure else { return };
-        let since = since.max(tenure.since);
+        let stray = if self.watch.stray > 0 { self.watch.stray + ASKS } else { 0 };
+        let since = since.max(tenure.since).max(stray);
         let client = self.plan.hosts;
         if self.now < since + SECOND + SLACK + self.plan.net.longest() || self.neighbour == Some(holder) {
             return;
@@ -472,6 +500,9 @@ impl World {
             return;
         }
         let able = |h: usize| {
+            if let Some(foreign) = &self.hosts[h].foreign {
+                return self.is_able_foreign(h, foreign, leaver, long);
+            }
             let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
             let fit = host.balancer() == Balancer::Serves && self.state(h) == Some(State::Backup);
             let follows = seen.following.is_some_and(|following| {
@@ -487,16 +518,27 @@ impl World {
             host.running() && fit && follows && heard && stays
         };
         // Nor one whose load balancer hangs, and who does not know it yet.
-        let sound =
-            |h: usize| self.state(h) != Some(State::Backup) || self.hosts[h].balancer() == Balancer::Serves;
+        let sound = |h: usize| {
+            let backup = self.state(h) == Some(State::Backup)
+                || self.hosts[h].foreign.as_ref().is_some_and(Foreign::is_backup);
+            !backup || self.hosts[h].balancer() == Balancer::Serves
+        };
         let mut others = (0..self.plan.hosts).filter(|h| *h != leaver);
         if others.clone().any(able) && others.all(sound) {
             self.watch.planned.push(Planned { leaver, since: self.now, done: None });
         }
     }
 
+    /// One that is not ours takes over by its Skew_Time, if it hears the leaver.
+    fn is_able_foreign(&self, h: usize, foreign: &Foreign, leaver: usize, long: Micros) -> bool {
+        let settled = foreign.is_backup() && self.now > foreign.since + long && self.hosts[h].paused == 0;
+        let heard = self.mutual_since(h, leaver).is_some_and(|since| self.now > since + long);
+        settled && heard && self.hosts[h].balancer() == Balancer::Serves
+    }
+
     /// From the signal (or the news that the label is gone) until 200 ms after the leaver has let go, somebody
-    /// holds at every moment. Faults that begin meanwhile excuse.
+    /// holds at every moment. The leaver says at once that it leaves, its successor (ours or not) waits for its
+    /// Skew_Time at most, and is answered for 20 ms. Faults that begin meanwhile excuse.
     fn judge_hand_over(&mut self, holders: usize) {
         let Some(mut planned) = self.watch.planned.pop() else { return };
         let leaver = planned.leaver;
@@ -505,6 +547,11 @@ impl World {
         }
         if holders == 0 {
             let text = format!("lb{leaver} was told to leave at {}, and nobody holds", planned.since);
+            self.violated(Property::HandOver, text);
+        }
+        let successor = self.plan.skew(1) + 2 * self.plan.net.longest();
+        if planned.done.is_none() && self.now > planned.since + successor + OVERLAP + 5 * SLACK {
+            let text = format!("lb{leaver} was told to leave at {}, and still holds", planned.since);
             self.violated(Property::HandOver, text);
         }
         let over = planned.done.is_some_and(|done| self.now > done + 200 * MS);
@@ -525,7 +572,8 @@ impl World {
     pub fn watch_end(&mut self) {
         self.now = self.plan.end;
         let holders: Vec<usize> = (0..self.plan.hosts).filter(|h| self.hosts[*h].kernel.has()).collect();
-        let active: Vec<usize> = (0..self.plan.hosts).filter(|h| self.is_active(*h)).collect();
+        let theirs = |h: usize| self.hosts[h].foreign.as_ref().is_some_and(Foreign::is_master);
+        let active: Vec<usize> = (0..self.plan.hosts).filter(|h| self.is_active(*h) || theirs(*h)).collect();
         let lossy = self.plan.net.loss > 0;
         if !lossy && (holders.len() != 1 || holders != active) {
             let text = format!("at the end {holders:?} hold the address, and {active:?} are Active");

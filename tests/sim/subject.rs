@@ -61,6 +61,8 @@ pub enum Mutation {
     EverybodySucceeds,
     /// A leaver answers another's priority 0.
     AnswersResignations,
+    /// A leaver repeats priority 0 five times an interval: each one restarts the Skew_Time of keepalived.
+    Insists,
 }
 
 /// What the agent is told.
@@ -96,6 +98,9 @@ pub struct Subject {
     members: Option<(Membership, Option<Time>)>,
     /// What a mutated core wants done besides.
     besides: VecDeque<Command>,
+    interval: Duration,
+    /// When it last said that it leaves, and to whom.
+    farewell: Option<(Time, Vec<IpAddr>)>,
 }
 
 /// The one check of each host.
@@ -108,7 +113,7 @@ impl Subject {
             Some(Mutation::Unguarded) => settings.guards = Guards::Off,
             _ => {}
         }
-        let lease = settings.lease.unwrap_or_default();
+        let (lease, interval) = (settings.lease.unwrap_or_default(), settings.interval);
         let agent = Agent::new(settings, now);
         Subject {
             agent,
@@ -120,6 +125,8 @@ impl Subject {
             vouched: now,
             members: None,
             besides: VecDeque::new(),
+            interval,
+            farewell: None,
         }
     }
 
@@ -132,7 +139,8 @@ impl Subject {
     }
 
     pub fn next_deadline(&self) -> Time {
-        self.agent.next_deadline()
+        let again = self.farewell.as_ref().map(|(at, _)| *at + self.interval / 5);
+        self.agent.next_deadline().min(again.unwrap_or(Time::MAX))
     }
 
     /// Whether the adverts that have arrived are handed in before time is looked at.
@@ -155,6 +163,11 @@ impl Subject {
             };
             if dropped {
                 continue;
+            }
+            if self.mutation == Some(Mutation::Insists)
+                && let Command::Advertise { priority, to } = &command
+            {
+                self.farewell = (*priority == 0).then(|| (now, to.clone()));
             }
             return Some(match (self.mutation, command) {
                 (Some(Mutation::LeaseUnchecked), Command::Add { .. }) => Command::Add { not_after: None },
@@ -201,7 +214,10 @@ impl Subject {
             Input::Sent(sent) => self.agent.handle_sent(now, sent),
             Input::Drain(drain) => self.agent.handle_drain(now, drain),
             Input::Shutdown => self.shutdown(now),
-            Input::Timeout => self.agent.handle_timeout(now),
+            Input::Timeout => {
+                self.agent.handle_timeout(now);
+                self.insist(now);
+            }
         }
     }
 
@@ -258,6 +274,15 @@ impl Subject {
         self.agent.handle_members(now, &lonely, read_at);
         self.agent.handle_advert(now, heard);
         self.agent.handle_members(now, &members, read_at);
+    }
+
+    fn insist(&mut self, now: Time) {
+        self.farewell.take_if(|_| self.agent.state() != State::Active);
+        if let Some((at, to)) = &self.farewell
+            && now >= *at + self.interval / 5
+        {
+            self.besides.push_back(Command::Advertise { priority: 0, to: to.clone() });
+        }
     }
 
     fn shutdown(&mut self, now: Time) {

@@ -163,6 +163,8 @@ pub struct Watch {
     pub planned: Vec<Planned>,
     /// The only holder, and since when it is.
     pub sole: Option<(usize, Micros)>,
+    /// When a host last had the address whose router is not ours and dead.
+    pub stray: Micros,
 }
 
 impl Watch {
@@ -178,6 +180,7 @@ impl Watch {
             agreed: Some(0),
             planned: Vec::new(),
             sole: None,
+            stray: 0,
         }
     }
 }

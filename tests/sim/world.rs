@@ -1,5 +1,6 @@
 //! The event loop: hosts, the faults that befall them, and time.
 
+use crate::foreign::Foreign;
 use crate::kernel::{Kernel, News, Request};
 use crate::network::Obstacles;
 use crate::outside::Balancer;
@@ -36,6 +37,8 @@ pub enum Happening {
     FaultBegins { fault: usize },
     FaultEnds { fault: usize },
     Resume { host: usize },
+    Foreign { host: usize, turn: u64 },
+    Script { host: usize, epoch: u32 },
 }
 
 struct Entry {
@@ -71,6 +74,8 @@ pub struct Host {
     pub mac: [u8; 6],
     pub kernel: Kernel,
     pub process: Option<Process>,
+    /// What runs here is not ours.
+    pub foreign: Option<Foreign>,
     /// Number of the process.
     pub epoch: u32,
     pub powered: bool,
@@ -98,8 +103,14 @@ impl Host {
         }
     }
 
+    /// Whether an agent of ours runs.
     pub fn running(&self) -> bool {
         self.process.is_some() && self.paused == 0
+    }
+
+    /// Whether a process lives, ours or not.
+    pub fn lives(&self) -> bool {
+        self.process.is_some() || self.foreign.as_ref().is_some_and(|foreign| foreign.alive)
     }
 }
 
@@ -140,6 +151,7 @@ impl World {
                 mac: [2, 0, 0, 0, 0, u8::try_from(h).unwrap()],
                 kernel: Kernel::default(),
                 process: None,
+                foreign: plan.foreign[h].map(Foreign::new),
                 epoch: 0,
                 powered: true,
                 unplugged: 0,
@@ -257,13 +269,18 @@ impl World {
             Happening::FaultBegins { fault } => self.fault(fault, true),
             Happening::FaultEnds { fault } => self.fault(fault, false),
             Happening::Resume { host } => self.resume(host),
+            Happening::Foreign { host, turn } => self.run_foreign(host, turn),
+            Happening::Script { host, epoch } if self.hosts[host].epoch == epoch => self.run_script(host),
             _ => {}
         }
     }
 
     fn start(&mut self, h: usize) {
-        if self.hosts[h].process.is_some() || !self.hosts[h].powered {
+        if self.hosts[h].lives() || !self.hosts[h].powered {
             return;
+        }
+        if self.is_foreign(h) {
+            return self.start_foreign(h);
         }
         let plan = &self.plan;
         let settings = Settings {
@@ -324,7 +341,12 @@ impl World {
     }
 
     pub fn end_process(&mut self, h: usize, how: &str) {
-        if self.hosts[h].process.take().is_some() {
+        let lived = self.hosts[h].lives();
+        self.hosts[h].process = None;
+        if let Some(foreign) = &mut self.hosts[h].foreign {
+            foreign.alive = false;
+        }
+        if lived {
             self.say(|| format!("lb{h}: the agent {how}"));
             self.watch_death(h);
         }
@@ -338,7 +360,7 @@ impl World {
 
     /// Stops the process for as long as the fault that asked for it says.
     pub fn pause(&mut self, h: usize) {
-        if self.hosts[h].process.is_none() || self.hosts[h].pauses.is_empty() {
+        if !self.hosts[h].lives() || self.hosts[h].pauses.is_empty() {
             return;
         }
         let lasts = self.hosts[h].pauses.remove(0).min(self.plan.healed.saturating_sub(self.now));
@@ -358,6 +380,9 @@ impl World {
         }
         self.say(|| format!("lb{h}: the agent goes on"));
         self.watch_pause(h);
+        if self.is_foreign(h) {
+            return self.poke_foreign(h);
+        }
         let epoch = self.hosts[h].epoch;
         for what in std::mem::take(&mut self.hosts[h].parked) {
             let delay = self.random.between(10, 100);
@@ -386,6 +411,7 @@ impl World {
                 self.start(h);
             }
             What::Terminate(h) if begins => {
+                self.terminate_foreign(h);
                 if let Some(process) = &mut self.hosts[h].process {
                     process.terminate = true;
                     self.poke(h);
@@ -395,9 +421,9 @@ impl World {
                 self.end_process(h, "is killed");
                 self.start(h);
             }
-            What::Pause { host, after } if begins && self.hosts[host].process.is_some() => {
+            What::Pause { host, after } if begins && self.hosts[host].lives() => {
                 self.hosts[host].pauses.push(until - at);
-                match after {
+                match after.filter(|_| !self.is_foreign(host)) {
                     None => self.pause(host),
                     Some(commands) => self.hosts[host].pause_after.push(commands),
                 }
@@ -418,6 +444,7 @@ impl World {
                 count(&mut self.hosts[h].unplugged);
                 let up = self.hosts[h].unplugged == 0;
                 self.news(h, News::Link(up));
+                self.poke_foreign(h);
             }
             What::Cut { from, to, both } => {
                 self.obstacles.cut(from, to, begins);
@@ -432,6 +459,7 @@ impl World {
                 kernel.locked_until = kernel.locked_until.max(until);
             }
             What::Contention(_) => {}
+            What::Refusal(h) | What::Deletion(h) if self.is_foreign(h) => {}
             What::Refusal(h) => count(&mut self.hosts[h].kernel.refuses),
             What::Deletion(h) if begins => self.take(h, "deleted by somebody else", false),
             What::Deletion(_) => {}
