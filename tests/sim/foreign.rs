@@ -102,7 +102,7 @@ impl World {
         self.say(|| format!("lb{h}: its router, which is not ours, starts"));
         self.watch_start(h);
         // By its own lights it takes part for ever.
-        self.watch.seen[h].member = true;
+        self.router.watch.seen[h].member = true;
         self.ask_kernel(h, Request::Clean, Time::ZERO);
         self.script(h);
         self.poke_foreign(h);

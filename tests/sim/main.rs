@@ -22,6 +22,7 @@ mod plan;
 mod process;
 mod properties;
 mod random;
+mod router;
 mod subject;
 mod watch;
 mod world;
@@ -145,6 +146,11 @@ fn schedules() {
 #[test]
 fn schedules_among_keepalived() {
     schedules_of(Kind::Mixed);
+}
+
+#[test]
+fn schedules_of_two_routers() {
+    schedules_of(Kind::Several);
 }
 
 fn schedules_of(kind: Kind) {

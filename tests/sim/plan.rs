@@ -21,6 +21,8 @@ pub enum Kind {
     Ours,
     /// Some hosts run keepalived or FRR.
     Mixed,
+    /// Agents of ours, each with two virtual routers.
+    Several,
 }
 
 /// Everything that is drawn beforehand.
@@ -28,7 +30,8 @@ pub enum Kind {
 pub struct Plan {
     pub seed: u64,
     pub hosts: usize,
-    pub vrid: u8,
+    /// One for each virtual router.
+    pub vrids: Vec<u8>,
     pub version: Version,
     pub interval: Micros,
     pub preempt: bool,
@@ -161,7 +164,7 @@ impl Plan {
         let mut plan = Plan {
             seed,
             hosts,
-            vrid: u8::try_from(r.between(1, 256)).unwrap(),
+            vrids: vec![u8::try_from(r.between(1, 256)).unwrap()],
             version,
             interval,
             preempt,
@@ -186,6 +189,10 @@ impl Plan {
         match kind {
             Kind::Ours => {}
             Kind::Mixed => plan.mix(r),
+            Kind::Several => {
+                let another = u64::from(plan.vrids[0]) - 1 + r.between(1, 255);
+                plan.vrids.push(u8::try_from(another % 255 + 1).unwrap());
+            }
         }
         plan
     }

@@ -1,7 +1,7 @@
 //! The agent's process: the loop of `src/run.rs`, with its order of things.
 //!
-//! Of what is ready, one thing is taken, whichever; then the adverts that are here, then the timer; then all
-//! commands are carried out in order.
+//! Of what is ready, one thing is taken, whichever; then the adverts that are here; then each virtual router that
+//! something happened to, or that is due, looks at the time, and all its commands are carried out in order.
 
 use crate::kernel::{Request, Thread};
 use crate::outside::{Checker, Watcher};
@@ -42,7 +42,12 @@ pub struct Arrived {
 const BUFFER: usize = 250;
 
 pub struct Process {
-    pub subject: Subject,
+    /// The virtual routers whose turn is to come.
+    due: VecDeque<usize>,
+    /// The one whose commands are being carried out.
+    at: Option<usize>,
+    /// Those that have let go of everything.
+    exited: Vec<bool>,
     /// It waits for something to happen.
     pub idle: bool,
     /// A wake-up is in the queue of events.
@@ -51,7 +56,8 @@ pub struct Process {
     alarm: Option<(Micros, Time)>,
     pub adverts: VecDeque<Arrived>,
     pub claims: VecDeque<(IpAddr, [u8; 6])>,
-    pub told: VecDeque<Told>,
+    /// To which virtual router, by its number.
+    pub told: VecDeque<(usize, Told)>,
     pub reports: VecDeque<Outcome>,
     pub updates: VecDeque<Update>,
     pub terminate: bool,
@@ -65,9 +71,12 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn new(subject: Subject) -> Process {
+    pub fn new(routers: usize) -> Process {
         Process {
-            subject,
+            // Those after the first have not acted on what they were told at the start.
+            due: (1..routers).collect(),
+            at: None,
+            exited: vec![false; routers],
             idle: false,
             waking: false,
             alarm: None,
@@ -79,8 +88,8 @@ impl Process {
             terminate: false,
             orders: VecDeque::new(),
             gateway: None,
-            thread: Thread::new(),
-            checker: Checker::default(),
+            thread: Thread::new(routers),
+            checker: Checker::new(routers),
             watcher: Watcher::default(),
             fruitless: (0, 0),
         }
@@ -90,7 +99,7 @@ impl Process {
 enum Picked {
     Advert(Arrived),
     Timer,
-    Told(Told),
+    Told(usize, Told),
     Report(Outcome),
     Terminate,
     Claim(IpAddr, [u8; 6]),
@@ -112,8 +121,9 @@ impl World {
     }
 
     pub fn tell_main(&mut self, h: usize, told: Told) {
+        let router = self.router.number;
         if let Some(process) = &mut self.hosts[h].process {
-            process.told.push_back(told);
+            process.told.push_back((router, told));
             self.poke(h);
         }
     }
@@ -135,32 +145,61 @@ impl World {
         if let Some(process) = &mut self.hosts[h].process {
             process.idle = false;
             process.waking = false;
+            process.at.get_or_insert(0);
         }
         while self.hosts[h].paused == 0 {
             let clock = self.clock(h);
             let Some(process) = &mut self.hosts[h].process else { return };
-            let before = process.subject.state();
-            let command = process.subject.next_command(clock);
-            let after = process.subject.state();
-            self.watch_turn(h, before, after);
-            if let Some(command) = command {
-                self.carry_out(h, command);
+            if let Some(router) = process.at {
+                self.turn_to(router);
+                match self.next_command(h) {
+                    Some(command) => self.carry_out(h, command),
+                    None => self.set_at(h, None),
+                }
+                continue;
+            }
+            if let Some(router) = process.due.pop_front() {
+                self.turn_to(router);
+                self.set_at(h, Some(router));
+                self.tell(h, Input::Timeout);
                 continue;
             }
             let Some(picked) = self.pick(h) else { return self.wait(h) };
             if matches!(picked, Picked::Timer) {
                 self.watch_spin(h);
             }
-            self.turn(h, picked);
+            self.turn(h, picked, clock);
         }
+    }
+
+    fn set_at(&mut self, h: usize, router: Option<usize>) {
+        if let Some(process) = &mut self.hosts[h].process {
+            process.at = router;
+        }
+    }
+
+    fn next_command(&mut self, h: usize) -> Option<Command> {
+        let clock = self.clock(h);
+        let core = self.router.cores[h].as_mut()?;
+        let before = core.state();
+        let command = core.next_command(clock);
+        let after = core.state();
+        self.watch_turn(h, before, after);
+        command
+    }
+
+    fn next_deadline(&self, h: usize) -> Time {
+        let routers = std::iter::once(&self.router).chain(&self.aside);
+        let cores = routers.filter_map(|router| router.cores[h].as_ref());
+        cores.map(Subject::next_deadline).min().unwrap_or(Time::MAX)
     }
 
     /// One of what is ready, whichever.
     fn pick(&mut self, h: usize) -> Option<Picked> {
         let now = self.now;
-        let process = self.hosts[h].process.as_mut()?;
         // As a timer is set anew before each wait, one for a deadline that has moved never rings.
-        let deadline = process.subject.next_deadline();
+        let deadline = self.next_deadline(h);
+        let process = self.hosts[h].process.as_mut()?;
         let rings = process.alarm.is_some_and(|(at, of)| of == deadline && at <= now);
         let ready = [
             !process.adverts.is_empty(),
@@ -181,7 +220,7 @@ impl World {
                 process.alarm = None;
                 Some(Picked::Timer)
             }
-            2 => process.told.pop_front().map(Picked::Told),
+            2 => process.told.pop_front().map(|(router, told)| Picked::Told(router, told)),
             3 => process.reports.pop_front().map(Picked::Report),
             4 => {
                 process.terminate = false;
@@ -199,9 +238,9 @@ impl World {
         let lateness = self.random.between(50, 200);
         let epoch = self.hosts[h].epoch;
         let now = self.now;
+        let deadline = self.next_deadline(h);
         let Some(process) = &mut self.hosts[h].process else { return };
         process.idle = true;
-        let deadline = process.subject.next_deadline();
         if process.alarm.is_none_or(|(_, of)| of != deadline) {
             let due = u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX).saturating_sub(offset);
             // Whole microseconds: a fraction more, never less.
@@ -211,39 +250,79 @@ impl World {
         }
     }
 
-    fn turn(&mut self, h: usize, picked: Picked) {
+    fn turn(&mut self, h: usize, picked: Picked, clock: Time) {
+        let mut concerned = Vec::new();
         match picked {
             Picked::Timer => {}
-            Picked::Advert(arrived) => self.hear(h, arrived),
-            Picked::Told(Told::Kernel(answer)) => {
+            Picked::Advert(arrived) => concerned.extend(self.hear(h, arrived)),
+            Picked::Told(router, told) => {
+                concerned.push(router);
+                self.turn_to(router);
+                self.told(h, told);
+            }
+            // Everything else is for all of them.
+            picked => self.each_router(|world| {
+                concerned.push(world.router.number);
+                match &picked {
+                    Picked::Report(outcome) => world.tell(h, Input::Health(outcome)),
+                    Picked::Terminate => world.tell(h, Input::Shutdown),
+                    Picked::Claim(address, mac) => world.tell(h, Input::Arp(*address, *mac)),
+                    Picked::Order(drain) => world.tell(h, Input::Drain(*drain)),
+                    Picked::Gateway(gateway) => world.tell(h, Input::Gateway(*gateway)),
+                    Picked::Update(update) => world.update(h, update),
+                    Picked::Timer | Picked::Advert(_) | Picked::Told(..) => {}
+                }
+            }),
+        }
+        let first = self.router.cores[h].as_ref().is_some_and(Subject::adverts_first);
+        if !first {
+            self.each_router(|world| world.tell(h, Input::Timeout));
+        }
+        while let Some(arrived) = self.hosts[h].process.as_mut().and_then(|p| p.adverts.pop_front()) {
+            concerned.extend(self.hear(h, arrived));
+        }
+        let mut due = Vec::new();
+        self.each_router(|world| {
+            let late = world.router.cores[h].as_ref().is_some_and(|core| core.next_deadline() <= clock);
+            if late || concerned.contains(&world.router.number) {
+                due.push(world.router.number);
+            }
+        });
+        if let Some(process) = &mut self.hosts[h].process {
+            process.due.extend(due);
+        }
+    }
+
+    fn told(&mut self, h: usize, told: Told) {
+        match told {
+            Told::Kernel(answer) => {
                 self.watch_answer(h, &answer);
                 self.tell(h, Input::Kernel(answer));
             }
-            Picked::Told(Told::Link(up)) => {
+            Told::Link(up) => {
                 let link = if up { Ok(()) } else { Err("the link of eth0 is down".to_owned()) };
                 self.watch_link(h, up);
                 self.tell(h, Input::Link(link));
             }
-            Picked::Report(outcome) => self.tell(h, Input::Health(&outcome)),
-            Picked::Terminate => self.tell(h, Input::Shutdown),
-            Picked::Claim(address, mac) => self.tell(h, Input::Arp(address, mac)),
-            Picked::Order(drain) => self.tell(h, Input::Drain(drain)),
-            Picked::Gateway(gateway) => self.tell(h, Input::Gateway(gateway)),
-            Picked::Update(update) => self.update(h, update),
-        }
-        let first = self.hosts[h].process.as_ref().is_some_and(|process| process.subject.adverts_first());
-        if !first {
-            self.tell(h, Input::Timeout);
-        }
-        while let Some(arrived) = self.hosts[h].process.as_mut().and_then(|p| p.adverts.pop_front()) {
-            self.hear(h, arrived);
-        }
-        if first {
-            self.tell(h, Input::Timeout);
         }
     }
 
-    fn hear(&mut self, h: usize, arrived: Arrived) {
+    /// Every core is offered the adverts of all; the one they are for is told.
+    fn hear(&mut self, h: usize, arrived: Arrived) -> Option<usize> {
+        let vrid = arrived.heard.advert.vrid;
+        let mut concerned = None;
+        self.each_router(|world| {
+            if world.router.vrid == vrid {
+                concerned = Some(world.router.number);
+                world.hear_own(h, arrived.clone());
+            } else {
+                world.tell(h, Input::Advert(arrived.heard.clone()));
+            }
+        });
+        concerned
+    }
+
+    fn hear_own(&mut self, h: usize, arrived: Arrived) {
         let Arrived { heard, from, at } = arrived;
         let priority = heard.advert.priority;
         self.say(|| format!("lb{h}: hears lb{from} with priority {priority}"));
@@ -256,13 +335,13 @@ impl World {
         }
     }
 
-    fn update(&mut self, h: usize, update: Update) {
+    fn update(&mut self, h: usize, update: &Update) {
         match update {
             Update::Members { version, members, read_at } => {
-                self.watch_members(h, version, &members);
-                self.tell(h, Input::Members(&members, Some(read_at)));
+                self.watch_members(h, *version, members);
+                self.tell(h, Input::Members(members, Some(*read_at)));
             }
-            Update::Confirmed { read_at } => self.tell(h, Input::Confirmed(read_at)),
+            Update::Confirmed { read_at } => self.tell(h, Input::Confirmed(*read_at)),
             Update::Unreachable => self.tell(h, Input::Unreachable),
         }
     }
@@ -270,11 +349,11 @@ impl World {
     /// Tells the agent something and sees what it makes of it.
     pub fn tell(&mut self, h: usize, input: Input) {
         let clock = self.clock(h);
-        let Some(process) = &mut self.hosts[h].process else { return };
-        let before = process.subject.state();
+        let Some(core) = &mut self.router.cores[h] else { return };
+        let before = core.state();
         let timer = matches!(input, Input::Timeout);
-        process.subject.tell(clock, input);
-        let after = process.subject.state();
+        core.tell(clock, input);
+        let after = core.state();
         self.watch_turn(h, before, after);
         if !timer || before != after {
             self.fruitful(h);
@@ -297,8 +376,8 @@ impl World {
                     Err("operation not permitted".to_owned())
                 };
                 // No turn: it only takes note.
-                if let Some(process) = &mut self.hosts[h].process {
-                    process.subject.tell(clock, Input::Sent(sent));
+                if let Some(core) = &mut self.router.cores[h] {
+                    core.tell(clock, Input::Sent(sent));
                 }
             }
             Command::Add { not_after } => self.request(h, Request::Add { not_after }),
@@ -334,14 +413,20 @@ impl World {
 
     fn request(&mut self, h: usize, request: Request) {
         if let Some(process) = &mut self.hosts[h].process {
-            process.thread.requests.push_back(request);
+            process.thread.requests.push_back((self.router.number, request));
             self.poke_thread(h);
         }
     }
 
     fn exit(&mut self, h: usize) {
         self.watch_exit(h);
-        self.end_process(h, "ends");
+        let router = self.router.number;
+        if let Some(process) = &mut self.hosts[h].process {
+            process.exited[router] = true;
+            if process.exited.iter().all(|exited| *exited) {
+                self.end_process(h, "ends");
+            }
+        }
     }
 
     fn fruitful(&mut self, h: usize) {
@@ -358,15 +443,14 @@ impl World {
         // A timer is late by 50 us at least, so that an idle process does not ring more often than that.
         process.fruitless = if now.saturating_sub(at) < 500 { (at, count + 1) } else { (now, 0) };
         if count > 3 {
-            let state = process.subject.state();
             self.violated(
                 crate::watch::Property::Rest,
-                format!("lb{h} ({state}) is woken again and again with nothing to do"),
+                format!("lb{h} is woken again and again with nothing to do"),
             );
         }
     }
 
     pub fn state(&self, h: usize) -> Option<State> {
-        self.hosts[h].process.as_ref().map(|process| process.subject.state())
+        self.router.cores[h].as_ref().map(Subject::state)
     }
 }

@@ -8,6 +8,7 @@
 use crate::foreign::Foreign;
 use crate::outside::{Balancer, EAGER};
 use crate::plan::{MS, Micros, SECOND};
+use crate::subject::Subject;
 use crate::watch::{Following, Planned, Property};
 use crate::world::World;
 use outrider::core::event::State;
@@ -37,7 +38,7 @@ impl World {
         let mut holders = 0;
         let mut holder = 0;
         for h in 0..hosts {
-            if self.hosts[h].kernel.has() {
+            if self.has(h) {
                 holders += 1;
                 holder = h;
             }
@@ -49,11 +50,11 @@ impl World {
         if holders > 1 {
             self.judge_two_holders();
         }
-        let stray = |h: &usize| self.hosts[*h].kernel.has() && self.is_foreign(*h) && !self.hosts[*h].lives();
+        let stray = |h: &usize| self.has(*h) && self.is_foreign(*h) && !self.hosts[*h].lives();
         if (0..hosts).any(|h| stray(&h)) {
-            self.watch.stray = self.now;
+            self.router.watch.stray = self.now;
         }
-        self.watch.sole = match (holders, self.watch.sole) {
+        self.router.watch.sole = match (holders, self.router.watch.sole) {
             (1, Some((before, since))) if before == holder => Some((before, since)),
             (1, _) => Some((holder, self.now)),
             _ => None,
@@ -91,7 +92,7 @@ impl World {
 
     /// Whether it was told to let go of the address.
     pub fn leaves(&self, h: usize) -> bool {
-        let seen = &self.watch.seen[h];
+        let seen = &self.router.watch.seen[h];
         seen.stopping || seen.drained || !seen.member
     }
 
@@ -103,17 +104,17 @@ impl World {
         for h in [one, other] {
             let tenure = match &self.hosts[h].foreign {
                 Some(foreign) => foreign.is_master().then_some(foreign.since)?,
-                None => self.watch.seen[h].tenure?.since,
+                None => self.router.watch.seen[h].tenure?.since,
             };
-            if !self.hosts[h].kernel.has() || self.hosts[h].paused > 0 {
+            if !self.has(h) || self.hosts[h].paused > 0 {
                 return None;
             }
             since = since
                 .max(tenure)
-                .max(self.hosts[h].kernel.since)
-                .max(self.watch.seen[h].resumed)
-                .max(self.watch.seen[h].undrained)
-                .max(self.watch.seen[h].member_since)
+                .max(self.router.addresses[h].since)
+                .max(self.router.watch.seen[h].resumed)
+                .max(self.router.watch.seen[h].undrained)
+                .max(self.router.watch.seen[h].member_since)
                 .max(self.kernel_is_free(h));
         }
         Some(since)
@@ -126,13 +127,13 @@ impl World {
         if self.is_foreign(h) {
             return;
         }
-        let stale = self.hosts[h].kernel.has() && !(self.hosts[h].running() && self.is_active(h));
-        let since = &mut self.watch.seen[h].stale_since;
+        let stale = self.has(h) && !(self.hosts[h].running() && self.is_active(h));
+        let since = &mut self.router.watch.seen[h].stale_since;
         *since = stale.then_some(since.unwrap_or(self.now));
         let Some(since) = *since else { return };
         let since = since.max(self.kernel_is_free(h));
         let (bound, why) = if self.hosts[h].running() {
-            (since.max(self.watch.seen[h].resumed) + SLACK, "though its agent runs and is not Active")
+            (since.max(self.router.watch.seen[h].resumed) + SLACK, "though its agent runs and is not Active")
         } else {
             (since + self.plan.lease() + EXPIRY + SLACK, "without its agent")
         };
@@ -150,23 +151,23 @@ impl World {
     /// An address that a dead router of another kind left behind is nobody's, but answers ARP: that counts where
     /// nobody was heard.
     fn judge_idle(&mut self, h: usize) {
-        let asks = !(self.watch.seen[h].heard_any || self.watch.seen[h].held_before);
+        let asks = !(self.router.watch.seen[h].heard_any || self.router.watch.seen[h].held_before);
         let vacant = !(0..self.plan.hosts).any(|other| {
             let left = self.is_foreign(other) && !self.hosts[other].lives() && !asks;
-            self.hosts[other].kernel.has() && !left && (other == h || self.reaches(other, h))
+            self.has(other) && !left && (other == h || self.reaches(other, h))
         });
-        let since = &mut self.watch.seen[h].vacant_since;
+        let since = &mut self.router.watch.seen[h].vacant_since;
         *since = vacant.then_some(since.unwrap_or(self.now));
         let Some(vacant) = *since else { return };
-        let Some(process) = &self.hosts[h].process else { return };
-        let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
+        let Some(priority) = self.router.cores[h].as_ref().map(Subject::priority) else { return };
+        let (host, seen) = (&self.hosts[h], &self.router.watch.seen[h]);
         let serves = host.balancer() == Balancer::Serves && host.unplugged == 0 && host.kernel.refuses == 0;
         if host.paused > 0 || !serves || self.leaves(h) || host.mute > 0 {
             return;
         }
         let Some(company) = self.company_since(h) else { return };
         let former = if self.now < seen.former.1 { seen.former.0 } else { u8::MAX };
-        let priority = process.subject.priority().min(former).max(1);
+        let priority = priority.min(former).max(1);
         let (master_down, skew) = (self.plan.master_down(priority), self.plan.skew(priority));
         let locked = host.kernel.locked_until;
         let asleep = [seen.started, seen.resumed, seen.plugged_since, locked].into_iter().max().unwrap_or(0);
@@ -206,7 +207,7 @@ impl World {
     fn company_since(&self, h: usize) -> Option<Micros> {
         let peers = self.listed(h);
         let wanted = self.plan.guards == Guards::Auto && (self.plan.gateway || peers.len() > 1);
-        let viewed = self.watch.seen[h].viewed;
+        let viewed = self.router.watch.seen[h].viewed;
         if !wanted {
             return Some(viewed);
         }
@@ -219,7 +220,7 @@ impl World {
 
     /// The other members by what the host was told.
     fn listed(&self, h: usize) -> Vec<usize> {
-        let members = self.members(h, self.watch.seen[h].version);
+        let members = self.members(h, self.router.watch.seen[h].version);
         let listed = |other: &usize| {
             members.others.iter().any(|member| member.address == self.hosts[*other].member.address)
         };
@@ -230,10 +231,10 @@ impl World {
     /// connection the next look may be an interval (1 s) away. One that hangs: up to 1 s to the next look, which
     /// waits for 1 s, and another one right after that (`fall` is 2). The link: at once.
     fn judge_unfit(&mut self, h: usize) {
-        if !(self.hosts[h].running() && self.is_active(h) && self.hosts[h].kernel.has()) {
+        if !(self.hosts[h].running() && self.is_active(h) && self.has(h)) {
             return;
         }
-        let seen = &self.watch.seen[h];
+        let seen = &self.router.watch.seen[h];
         let awake = seen.resumed.max(seen.started).max(self.kernel_is_free(h));
         let balancer = match self.hosts[h].balancer() {
             Balancer::Serves => None,
@@ -245,7 +246,8 @@ impl World {
         let link = seen.unplugged_since.map(|since| since.max(awake));
         // It finds out with its next advert, and bears it for Master_Down.
         let mute = seen.mute_since.filter(|_| !self.listed(h).is_empty()).map(|since| {
-            let awake = since.max(awake).max(self.watch.seen[h].tenure.map_or(0, |tenure| tenure.since));
+            let awake =
+                since.max(awake).max(self.router.watch.seen[h].tenure.map_or(0, |tenure| tenure.since));
             awake.max(seen.viewed) + self.plan.master_down(1) + 2 * self.plan.interval
         });
         if let Some(bound) = balancer.into_iter().chain(link).chain(mute).min()
@@ -257,11 +259,11 @@ impl World {
 
     /// An Active whose kernel can do so has the address, and has it back at once if somebody deletes it.
     fn judge_absent(&mut self, h: usize) {
-        let absent = self.hosts[h].running() && self.is_active(h) && !self.hosts[h].kernel.has();
-        let since = &mut self.watch.seen[h].absent_since;
+        let absent = self.hosts[h].running() && self.is_active(h) && !self.has(h);
+        let since = &mut self.router.watch.seen[h].absent_since;
         *since = absent.then_some(since.unwrap_or(self.now));
         let Some(since) = *since else { return };
-        let since = since.max(self.kernel_is_free(h)).max(self.watch.seen[h].resumed);
+        let since = since.max(self.kernel_is_free(h)).max(self.router.watch.seen[h].resumed);
         if self.now > since + SLACK {
             let text = format!("lb{h} is Active without the address since {since}");
             self.violated(Property::Absent, text);
@@ -277,7 +279,10 @@ impl World {
             // Skew_Time is never below 1/256 of an interval, but three intervals are what protects.
             let patience = 3 * self.plan.interval;
             let queued = self.hosts[h].process.as_ref().is_some_and(|process| {
-                process.adverts.iter().any(|arrived| arrived.heard.advert.priority > 0 && !self.plan.preempt)
+                process.adverts.iter().any(|arrived| {
+                    let advert = &arrived.heard.advert;
+                    advert.vrid == self.router.vrid && advert.priority > 0 && !self.plan.preempt
+                })
             });
             if self.now < following.at + patience || queued {
                 let text = format!("lb{h} claims over lb{}, heard at {}", following.from, following.at);
@@ -297,8 +302,8 @@ impl World {
 
     /// A lower priority is borne for the delay after it is first heard, or after this host became a Backup.
     fn judge_preemption(&mut self, h: usize) {
-        let Some(process) = &self.hosts[h].process else { return };
-        let (own, seen) = (process.subject.priority(), &self.watch.seen[h]);
+        let Some(own) = self.router.cores[h].as_ref().map(Subject::priority) else { return };
+        let seen = &self.router.watch.seen[h];
         let (lower, heard) = seen.ignored;
         let preempts = heard > 0 && lower < own && self.now < heard + 2 * self.plan.interval;
         if preempts && self.now < seen.bears + self.plan.preempt_delay {
@@ -318,8 +323,8 @@ impl World {
     /// Master_Down: nobody whom none reached for longer claims.
     fn judge_isolation(&mut self, h: usize) {
         let long = self.plan.master_down(1).max(SECOND) + self.plan.net.longest() + SLACK;
-        let alone = self.watch.seen[h].alone_since;
-        let alone = alone.is_some_and(|since| self.now > since.max(self.watch.stragglers) + long);
+        let alone = self.router.watch.seen[h].alone_since;
+        let alone = alone.is_some_and(|since| self.now > since.max(self.router.watch.stragglers) + long);
         let slow = !self.obstacles.slow.is_empty();
         if alone && !slow && self.guards(h) > 0 {
             self.violated(Property::Isolation, format!("lb{h} claims while nobody reaches it"));
@@ -330,7 +335,7 @@ impl World {
     /// they have had time to be heard; one that was not cut off yields to no such.
     pub fn judge_yielding(&mut self, h: usize, from: usize) {
         let gap = 3 * self.plan.interval.max(100 * MS);
-        let (other, own) = (&self.watch.seen[from], &self.watch.seen[h]);
+        let (other, own) = (&self.router.watch.seen[from], &self.router.watch.seen[h]);
         let (since, until) = other.alone;
         let cut_off = until > since + gap + self.plan.interval && self.now < until + gap - 50 * MS;
         let held = other.tenure.is_some_and(|tenure| tenure.since < since);
@@ -355,15 +360,16 @@ impl World {
             return;
         }
         let long = plan.master_down(1);
-        let settled = self.is_calm(long) && self.watch.agreed.is_some_and(|since| self.now > since + long);
+        let settled =
+            self.is_calm(long) && self.router.watch.agreed.is_some_and(|since| self.now > since + long);
         // Who became fit during the silence waits for its Skew_Time from then on.
-        let since: Vec<Micros> = self.watch.seen.iter().map(|seen| seen.bears).collect();
+        let since: Vec<Micros> = self.router.watch.seen.iter().map(|seen| seen.bears).collect();
         let waited = |h: usize, following: Following| since[h] <= following.at;
         if step < plan.net.longest() + plan.net.jitter + MS || !settled || !waited(h, following) {
             return;
         }
         for other in (0..self.plan.hosts).filter(|other| *other != h) {
-            let twice = self.watch.seen[other].tenure.is_some_and(|tenure| {
+            let twice = self.router.watch.seen[other].tenure.is_some_and(|tenure| {
                 let same = tenure.after.is_some_and(|theirs| {
                     theirs.resigned.is_none()
                         && waited(other, theirs)
@@ -386,11 +392,11 @@ impl World {
     fn judge_turn(&mut self, h: usize, leaver: usize, resigned: Micros) {
         let plan = &self.plan;
         let long = plan.master_down(1);
-        let agreed = self.watch.agreed.is_some_and(|since| self.now > since + long);
+        let agreed = self.router.watch.agreed.is_some_and(|since| self.now > since + long);
         if plan.by_hand.is_some() || plan.preempt || plan.omission.is_some() || !agreed {
             return;
         }
-        let priority = |host: usize| self.hosts[host].process.as_ref().map_or(0, |p| p.subject.priority());
+        let priority = |host: usize| self.router.cores[host].as_ref().map_or(0, Subject::priority);
         let own = priority(h);
         let labels = self.labels.last().copied().unwrap_or_default();
         let takes_part = |other: &usize| *other != leaver && labels & (1 << *other) != 0;
@@ -404,7 +410,7 @@ impl World {
     /// A host that has heard nobody since it started has asked for at least 150 ms, and an answer counts for
     /// 300 ms, so nobody may have had the address within its reach for the last 500 ms.
     fn judge_probe(&mut self, h: usize) {
-        let seen = &self.watch.seen[h];
+        let seen = &self.router.watch.seen[h];
         let long = 500 * MS;
         if seen.heard_any
             || seen.held_before
@@ -414,7 +420,7 @@ impl World {
             return;
         }
         for other in (0..self.plan.hosts).filter(|other| *other != h) {
-            let there = self.hosts[other].kernel.has() && self.now >= self.hosts[other].kernel.since + long;
+            let there = self.has(other) && self.now >= self.router.addresses[other].since + long;
             if there && self.mutual_since(h, other).is_some_and(|since| self.now >= since + long) {
                 let text = format!("lb{h} claims at its start what lb{other} answers for");
                 self.violated(Property::Probe, text);
@@ -425,7 +431,7 @@ impl World {
     /// Announcements and adverts: not after the lease, not after a sleep, and not because they were decided on
     /// before a sleep.
     pub fn judge_touch(&mut self, h: usize, what: &str) {
-        let seen = &self.watch.seen[h];
+        let seen = &self.router.watch.seen[h];
         if seen.tenure.is_some_and(|tenure| tenure.slept) || seen.woke == Some(self.now) {
             self.violated(Property::Fence, format!("lb{h} {what} after it slept"));
         }
@@ -435,7 +441,7 @@ impl World {
     /// At the look at the clock right before: L after the last request that the kernel confirmed, or after the
     /// claim, nothing may be touched.
     pub fn judge_lease(&mut self, h: usize, what: &str) {
-        let base = self.watch.seen[h].lease_base;
+        let base = self.router.watch.seen[h].lease_base;
         if self.now > base + self.plan.lease() {
             self.violated(Property::Fence, format!("lb{h} {what} after its lease, which began at {base}"));
         }
@@ -444,19 +450,19 @@ impl World {
     /// The kernel lets an address expire: not one whose agent has been running as Active all the time, with a
     /// kernel that answered.
     pub fn watch_expiry(&mut self, h: usize) {
-        let seen = &self.watch.seen[h];
+        let seen = &self.router.watch.seen[h];
         let long = self.plan.lease() + EXPIRY;
         let quiet = |at: Micros| at == 0 || self.now > at + long;
         let healthy = self.hosts[h].running() && seen.tenure.is_some() && quiet(seen.resumed);
         if healthy && quiet(self.kernel_is_free(h)) {
             self.violated(Property::Lapse, format!("the lease of lb{h} lapses though its agent runs"));
         }
-        self.watch.seen[h].lost = Some(self.now);
+        self.router.watch.seen[h].lost = Some(self.now);
     }
 
     /// Nor does such an agent give up because its lease ends.
     pub fn judge_lapse(&mut self, h: usize) {
-        let (long, seen) = (self.plan.lease() + SECOND, &self.watch.seen[h]);
+        let (long, seen) = (self.plan.lease() + SECOND, &self.router.watch.seen[h]);
         let over = self.now >= seen.lease_base + self.plan.lease();
         let free = self.now > self.kernel_is_free(h) + long || self.kernel_is_free(h) == 0;
         if over && free && self.is_calm(long) {
@@ -470,22 +476,24 @@ impl World {
     /// kernel that answers for what a dead router of another kind has left behind misleads the client for as long
     /// as it does, until the client asks again.)
     fn judge_traffic(&mut self) {
-        let Some((holder, since)) = self.watch.sole else { return };
-        let seen = &self.watch.seen[holder];
+        let Some((holder, since)) = self.router.watch.sole else { return };
+        let seen = &self.router.watch.seen[holder];
         let Some(tenure) = seen.tenure else { return };
-        let stray = if self.watch.stray > 0 { self.watch.stray + ASKS } else { 0 };
+        let stray = if self.router.watch.stray > 0 { self.router.watch.stray + ASKS } else { 0 };
         let since = since.max(tenure.since).max(stray);
         let client = self.plan.hosts;
-        if self.now < since + SECOND + SLACK + self.plan.net.longest() || self.neighbour == Some(holder) {
+        if self.now < since + SECOND + SLACK + self.plan.net.longest()
+            || self.router.neighbour == Some(holder)
+        {
             return;
         }
         let before = tenure.since.saturating_sub(2 * SECOND);
         let whole = |from, to| self.clean_since(from, to).is_some_and(|since| since <= before);
         let others = (0..client).filter(|h| *h != holder);
         let excused =
-            self.leaves(holder) && others.map(|h| self.watch.seen[h].dismissed).any(|at| at > before);
-        if whole(holder, client) && !excused && self.watch.last_trouble <= before && self.is_calm(0) {
-            let text = format!("the client's traffic goes to {:?}, not to lb{holder}", self.neighbour);
+            self.leaves(holder) && others.map(|h| self.router.watch.seen[h].dismissed).any(|at| at > before);
+        if whole(holder, client) && !excused && self.router.watch.last_trouble <= before && self.is_calm(0) {
+            let text = format!("the client's traffic goes to {:?}, not to lb{holder}", self.router.neighbour);
             self.violated(Property::Traffic, text);
         }
     }
@@ -493,17 +501,18 @@ impl World {
     /// A host that holds the address is told to leave: is there one who must be able to take it?
     pub fn plan_hand_over(&mut self, leaver: usize) {
         let long = self.plan.master_down(1) + SECOND;
-        let (host, seen) = (&self.hosts[leaver], &self.watch.seen[leaver]);
-        let holds = host.running() && host.kernel.has() && self.now > host.kernel.since + 50 * MS;
+        let (host, seen) = (&self.hosts[leaver], &self.router.watch.seen[leaver]);
+        let holds =
+            host.running() && self.has(leaver) && self.now > self.router.addresses[leaver].since + 50 * MS;
         let settled = seen.tenure.is_some() && host.balancer() == Balancer::Serves;
-        if !(holds && settled && self.is_calm(long) && self.watch.planned.is_empty()) {
+        if !(holds && settled && self.is_calm(long) && self.router.watch.planned.is_empty()) {
             return;
         }
         let able = |h: usize| {
             if let Some(foreign) = &self.hosts[h].foreign {
                 return self.is_able_foreign(h, foreign, leaver, long);
             }
-            let (host, seen) = (&self.hosts[h], &self.watch.seen[h]);
+            let (host, seen) = (&self.hosts[h], &self.router.watch.seen[h]);
             let fit = host.balancer() == Balancer::Serves && self.state(h) == Some(State::Backup);
             let follows = seen.following.is_some_and(|following| {
                 following.from == leaver
@@ -525,7 +534,7 @@ impl World {
         };
         let mut others = (0..self.plan.hosts).filter(|h| *h != leaver);
         if others.clone().any(able) && others.all(sound) {
-            self.watch.planned.push(Planned { leaver, since: self.now, done: None });
+            self.router.watch.planned.push(Planned { leaver, since: self.now, done: None });
         }
     }
 
@@ -540,9 +549,9 @@ impl World {
     /// holds at every moment. The leaver says at once that it leaves, its successor (ours or not) waits for its
     /// Skew_Time at most, and is answered for 20 ms. Faults that begin meanwhile excuse.
     fn judge_hand_over(&mut self, holders: usize) {
-        let Some(mut planned) = self.watch.planned.pop() else { return };
+        let Some(mut planned) = self.router.watch.planned.pop() else { return };
         let leaver = planned.leaver;
-        if !self.hosts[leaver].kernel.has() && planned.done.is_none() {
+        if !self.has(leaver) && planned.done.is_none() {
             planned.done = Some(self.now);
         }
         if holders == 0 {
@@ -556,14 +565,14 @@ impl World {
         }
         let over = planned.done.is_some_and(|done| self.now > done + 200 * MS);
         if !over && self.now < planned.since + self.plan.handover_limit {
-            self.watch.planned.push(planned);
+            self.router.watch.planned.push(planned);
         }
     }
 
     /// An agent that ends by itself has removed the address, unless the kernel was locked.
     pub fn watch_exit(&mut self, h: usize) {
-        let late = self.watch.seen[h].resumed.max(self.kernel_is_free(h) + SECOND);
-        if self.hosts[h].kernel.has() && self.now > late + SLACK {
+        let late = self.router.watch.seen[h].resumed.max(self.kernel_is_free(h) + SECOND);
+        if self.has(h) && self.now > late + SLACK {
             self.violated(Property::Exit, format!("lb{h} ends and leaves the address behind"));
         }
     }
@@ -571,7 +580,7 @@ impl World {
     /// Everything has been whole for long: one holder, which is Active, and nobody else is.
     pub fn watch_end(&mut self) {
         self.now = self.plan.end;
-        let holders: Vec<usize> = (0..self.plan.hosts).filter(|h| self.hosts[*h].kernel.has()).collect();
+        let holders: Vec<usize> = (0..self.plan.hosts).filter(|h| self.has(*h)).collect();
         let theirs = |h: usize| self.hosts[h].foreign.as_ref().is_some_and(Foreign::is_master);
         let active: Vec<usize> = (0..self.plan.hosts).filter(|h| self.is_active(*h) || theirs(*h)).collect();
         let lossy = self.plan.net.loss > 0;

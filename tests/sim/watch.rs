@@ -3,6 +3,7 @@
 //! Nothing here asks the core what it thinks, but for its state and priority.
 
 use crate::plan::{Micros, Plan, What};
+use crate::subject::Subject;
 use crate::world::World;
 use outrider::core::Kernel as Answer;
 use outrider::core::command::Command;
@@ -192,14 +193,14 @@ impl World {
 
     /// Whether nothing has hindered network, processes or kernels for so long.
     pub fn is_calm(&self, for_long: Micros) -> bool {
-        self.watch.troubles == 0
+        self.router.watch.troubles == 0
             && self.plan.net.loss == 0
             && self.hosts.iter().all(|host| host.paused == 0)
-            && self.now.saturating_sub(self.watch.last_trouble) >= for_long
+            && self.now.saturating_sub(self.router.watch.last_trouble) >= for_long
     }
 
     pub fn clean_since(&self, from: usize, to: usize) -> Option<Micros> {
-        self.watch.clean[from][to]
+        self.router.watch.clean[from][to]
     }
 
     /// Since when two stations reach each other unhindered.
@@ -209,7 +210,7 @@ impl World {
 
     pub fn watch_start(&mut self, h: usize) {
         let now = self.now;
-        let seen = &mut self.watch.seen[h];
+        let seen = &mut self.router.watch.seen[h];
         let (refused_until, unplugged_since) = (seen.refused_until, seen.unplugged_since);
         let (mute_since, alone_since, alone) = (seen.mute_since, seen.alone_since, seen.alone);
         let (plugged_since, balancer_since) = (seen.plugged_since, seen.balancer_since);
@@ -230,17 +231,17 @@ impl World {
     }
 
     pub fn watch_death(&mut self, h: usize) {
-        let seen = &mut self.watch.seen[h];
+        let seen = &mut self.router.watch.seen[h];
         seen.tenure = None;
         seen.stopping = false;
         self.watch_agreement();
     }
 
     pub fn watch_pause(&mut self, h: usize) {
-        self.watch.last_trouble = self.now;
-        self.watch.last_fault = self.now;
-        self.watch.planned.clear();
-        self.watch.seen[h].resumed = self.now;
+        self.router.watch.last_trouble = self.now;
+        self.router.watch.last_fault = self.now;
+        self.router.watch.planned.clear();
+        self.router.watch.seen[h].resumed = self.now;
     }
 
     pub fn watch_fault(&mut self, what: &What, begins: bool) {
@@ -254,55 +255,55 @@ impl World {
             What::Drain { .. } => false,
         };
         if trouble {
-            let troubles = &mut self.watch.troubles;
+            let troubles = &mut self.router.watch.troubles;
             *troubles = if begins { *troubles + 1 } else { troubles.saturating_sub(1) };
-            self.watch.last_trouble = now;
+            self.router.watch.last_trouble = now;
         }
         if let What::Slow(slow) = what {
-            self.watch.stragglers = self.watch.stragglers.max(now + slow);
-            self.watch.last_trouble = self.watch.stragglers;
+            self.router.watch.stragglers = self.router.watch.stragglers.max(now + slow);
+            self.router.watch.last_trouble = self.router.watch.stragglers;
         }
-        self.watch.planned.clear();
-        for seen in &mut self.watch.seen {
+        self.router.watch.planned.clear();
+        for seen in &mut self.router.watch.seen {
             seen.offered = false;
         }
         if begins && let What::Terminate(h) | What::Drain { host: h, .. } | What::Label(h) = what {
-            self.watch.seen[*h].dismissed = now;
+            self.router.watch.seen[*h].dismissed = now;
         }
         if begins && let What::Terminate(h) = what {
             self.plan_hand_over(*h);
-            self.watch.seen[*h].stopping = self.hosts[*h].process.is_some();
+            self.router.watch.seen[*h].stopping = self.hosts[*h].process.is_some();
         }
         match what {
             What::Balancers { hosts, .. } => {
                 for h in hosts {
                     let held = self.hosts[*h].process.as_ref().is_some_and(|p| p.checker.passed);
-                    self.watch.seen[*h].balancer_since = now;
-                    self.watch.seen[*h].connection_held = held;
+                    self.router.watch.seen[*h].balancer_since = now;
+                    self.router.watch.seen[*h].connection_held = held;
                 }
             }
             What::Unplugged(h) => {
-                let again = self.watch.seen[*h].unplugged_since.filter(|_| begins);
-                self.watch.seen[*h].unplugged_since = begins.then_some(again.unwrap_or(now));
-                self.watch.seen[*h].plugged_since = now;
+                let again = self.router.watch.seen[*h].unplugged_since.filter(|_| begins);
+                self.router.watch.seen[*h].unplugged_since = begins.then_some(again.unwrap_or(now));
+                self.router.watch.seen[*h].plugged_since = now;
             }
-            What::Refusal(h) => self.watch.seen[*h].refused_until = now,
+            What::Refusal(h) => self.router.watch.seen[*h].refused_until = now,
             What::Mute(h) => {
-                self.watch.seen[*h].refused_until = now;
-                let again = self.watch.seen[*h].mute_since.filter(|_| begins);
-                self.watch.seen[*h].mute_since = begins.then_some(again.unwrap_or(now));
+                self.router.watch.seen[*h].refused_until = now;
+                let again = self.router.watch.seen[*h].mute_since.filter(|_| begins);
+                self.router.watch.seen[*h].mute_since = begins.then_some(again.unwrap_or(now));
             }
             What::Drain { host, .. } => {
                 if begins {
                     self.plan_hand_over(*host);
                 }
-                self.watch.seen[*host].drained = begins && self.hosts[*host].process.is_some();
-                self.watch.seen[*host].undrained = now;
+                self.router.watch.seen[*host].drained = begins && self.hosts[*host].process.is_some();
+                self.router.watch.seen[*host].undrained = now;
             }
-            What::Deletion(h) => self.watch.seen[*h].lost = Some(now),
+            What::Deletion(h) => self.router.watch.seen[*h].lost = Some(now),
             _ => {}
         }
-        self.watch.last_fault = now;
+        self.router.watch.last_fault = now;
     }
 
     /// After a fault has begun or ended: which links are whole now.
@@ -312,13 +313,13 @@ impl World {
             for to in 0..=self.plan.hosts {
                 let mute = self.hosts.get(from).is_some_and(|host| host.mute > 0);
                 let clean = whole && !mute && self.reaches(from, to);
-                let since = &mut self.watch.clean[from][to];
-                *since = clean.then_some(since.unwrap_or(self.now.max(self.watch.stragglers)));
+                let since = &mut self.router.watch.clean[from][to];
+                *since = clean.then_some(since.unwrap_or(self.now.max(self.router.watch.stragglers)));
             }
         }
         for h in 0..self.plan.hosts {
             let alone = !(0..=self.plan.hosts).any(|from| from != h && self.reaches(from, h));
-            let seen = &mut self.watch.seen[h];
+            let seen = &mut self.router.watch.seen[h];
             match seen.alone_since {
                 None if alone => seen.alone_since = Some(self.now),
                 Some(since) if !alone => {
@@ -332,7 +333,7 @@ impl World {
 
     pub fn watch_members(&mut self, h: usize, version: u64, members: &Membership) {
         let member = matches!(members.me, Standing::Member(_));
-        let seen = &mut self.watch.seen[h];
+        let seen = &mut self.router.watch.seen[h];
         if seen.version != version {
             seen.viewed = self.now;
         }
@@ -342,38 +343,38 @@ impl World {
             seen.member_since = self.now;
         }
         if left {
-            self.watch.planned.clear();
+            self.router.watch.planned.clear();
             self.plan_hand_over(h);
         }
-        self.watch.seen[h].member = member;
+        self.router.watch.seen[h].member = member;
         self.watch_agreement();
     }
 
     pub fn watch_agreement(&mut self) {
         let latest = self.latest();
         let mut running = (0..self.plan.hosts).filter(|h| self.hosts[*h].process.is_some());
-        let agreed = running.all(|h| self.watch.seen[h].version == latest);
-        self.watch.agreed = agreed.then_some(self.watch.agreed.unwrap_or(self.now));
+        let agreed = running.all(|h| self.router.watch.seen[h].version == latest);
+        self.router.watch.agreed = agreed.then_some(self.router.watch.agreed.unwrap_or(self.now));
     }
 
     pub fn watch_link(&mut self, h: usize, up: bool) {
         if up {
             // It listens anew.
-            self.watch.seen[h].following = None;
+            self.router.watch.seen[h].following = None;
         }
     }
 
     pub fn watch_answer(&mut self, h: usize, answer: &Answer) {
         if let Answer::Added { sent } | Answer::Renewed { sent } = answer {
             let sent = u64::try_from(sent.as_micros()).unwrap() - self.plan.clocks[h];
-            self.watch.seen[h].lease_base = sent;
+            self.router.watch.seen[h].lease_base = sent;
         }
     }
 
     /// Before an advert is handed in.
     pub fn watch_hearing(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let patience = 3 * self.plan.interval;
-        let seen = &mut self.watch.seen[h];
+        let seen = &mut self.router.watch.seen[h];
         if !std::mem::replace(&mut seen.heard_any, true) {
             seen.heard_first = self.now;
         }
@@ -401,8 +402,8 @@ impl World {
     /// After it was handed in.
     pub fn watch_heard(&mut self, h: usize, from: usize, priority: u8, at: Micros) {
         let active = self.is_active(h);
-        let own = self.hosts[h].process.as_ref().map_or(0, |process| process.subject.priority());
-        let seen = &mut self.watch.seen[h];
+        let own = self.router.cores[h].as_ref().map_or(0, Subject::priority);
+        let seen = &mut self.router.watch.seen[h];
         let ignored = self.plan.preempt && priority < own;
         if priority > 0 && !active {
             seen.accepted = at;
@@ -421,10 +422,9 @@ impl World {
     /// After the agent was told anything.
     pub fn watch_turn(&mut self, h: usize, before: State, after: State) {
         let now = self.now;
-        let Some(process) = &self.hosts[h].process else { return };
-        let master_down = self.plan.master_down(process.subject.priority());
-        let priority = process.subject.priority();
-        let seen = &mut self.watch.seen[h];
+        let Some(priority) = self.router.cores[h].as_ref().map(Subject::priority) else { return };
+        let master_down = self.plan.master_down(priority);
+        let seen = &mut self.router.watch.seen[h];
         if priority != seen.priority {
             let lowest = if now < seen.former.1 { seen.former.0 } else { u8::MAX };
             seen.former = (lowest.min(seen.priority), now + self.plan.master_down(1));
@@ -459,15 +459,15 @@ impl World {
         seen.lease_base = now;
         seen.lost = None;
         self.judge_claim(h, after);
-        self.watch.seen[h].held_before = true;
+        self.router.watch.seen[h].held_before = true;
     }
 
     pub fn watch_command(&mut self, h: usize, command: &Command) {
         match command {
             Command::Announce => {
                 self.judge_touch(h, "announces the address");
-                let seen = &self.watch.seen[h];
-                if !self.hosts[h].kernel.has() && seen.tenure.is_some() && seen.lost.is_none() {
+                let seen = &self.router.watch.seen[h];
+                if !self.has(h) && seen.tenure.is_some() && seen.lost.is_none() {
                     let text = format!("lb{h} announces an address that it does not have");
                     self.violated(Property::HollowAnnouncement, text);
                 }
@@ -484,7 +484,7 @@ impl World {
 
     fn judge_silence(&mut self, h: usize, priority: u8) {
         let (active, leaves) = (self.is_active(h), self.leaves(h));
-        let seen = &mut self.watch.seen[h];
+        let seen = &mut self.router.watch.seen[h];
         seen.offered = active && leaves && (seen.offered || priority == 0);
         // One that nobody relieves keeps the address with the lowest priority.
         if seen.offered && priority > 1 {

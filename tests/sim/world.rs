@@ -7,8 +7,9 @@ use crate::outside::Balancer;
 use crate::plan::{Fault, MS, Micros, Plan, SECOND, What};
 use crate::process::{Arrived, Process};
 use crate::random::Random;
+use crate::router::Router;
 use crate::subject::{CHECK, Input, Mutation, Subject};
-use crate::watch::{Property, Violation, Watch};
+use crate::watch::{Property, Violation};
 use outrider::core::advert::Checksum;
 use outrider::core::announce::Announcements;
 use outrider::core::auth::Auth;
@@ -24,14 +25,14 @@ pub enum Happening {
     Boot { host: usize },
     Run { host: usize, epoch: u32 },
     Thread { host: usize, epoch: u32 },
-    Rtnl { host: usize, epoch: u32, request: Request, sent: Time },
-    Expire { host: usize, expiry: u64 },
+    Rtnl { host: usize, epoch: u32, router: usize, request: Request, sent: Time },
+    Expire { host: usize, router: usize, expiry: u64 },
     Look { host: usize, epoch: u32, tick: u64 },
     Looked { host: usize, epoch: u32, look: u64 },
     Metadata { host: usize, epoch: u32, round: u64 },
     Advert { to: usize, arrived: Arrived },
-    Claim { to: usize, of: usize, vip: bool },
-    Question { to: usize, by: usize, vip: bool },
+    Claim { to: usize, of: usize, about: About },
+    Question { to: usize, by: usize, about: About },
     Gateway { host: usize, epoch: u32 },
     Ask,
     FaultBegins { fault: usize },
@@ -39,6 +40,15 @@ pub enum Happening {
     Resume { host: usize },
     Foreign { host: usize, turn: u64 },
     Script { host: usize, epoch: u32 },
+}
+
+/// Which address it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The virtual router's of this number.
+    Router(usize),
+    /// The station's own.
+    Station,
 }
 
 struct Entry {
@@ -123,14 +133,13 @@ pub struct World {
     order: u64,
     queue: BinaryHeap<Entry>,
     pub hosts: Vec<Host>,
-    pub vip: IpAddr,
     pub gateway: IpAddr,
     pub obstacles: Obstacles,
-    /// Who the client believes to have the address.
-    pub neighbour: Option<usize>,
     /// Who is a member, after each change so far: a bit for each host.
     pub labels: Vec<u32>,
-    pub watch: Watch,
+    /// The virtual router that is dealt with just now; the others are aside.
+    pub router: Router,
+    pub aside: Vec<Router>,
     pub violation: Option<Violation>,
     /// Violations of other properties do not count.
     only: Option<Property>,
@@ -138,7 +147,7 @@ pub struct World {
     pub events: u64,
 }
 
-fn address(last: usize) -> IpAddr {
+pub fn address(last: usize) -> IpAddr {
     IpAddr::from([10, 10, 10, u8::try_from(last).unwrap()])
 }
 
@@ -171,14 +180,13 @@ impl World {
             hosts: hosts.collect(),
             obstacles: Obstacles::new(plan.hosts + 1),
             labels: vec![u32::MAX],
-            watch: Watch::new(&plan),
+            router: Router::new(&plan, 0),
+            aside: (1..plan.vrids.len()).map(|number| Router::new(&plan, number)).collect(),
             mutation,
             now: 0,
             order: 0,
             queue: BinaryHeap::new(),
-            vip: address(2),
             gateway: address(1),
-            neighbour: None,
             violation: None,
             only,
             trace: trace.then(Vec::new),
@@ -206,10 +214,10 @@ impl World {
             self.now = at;
             self.events += 1;
             self.happen(what);
-            self.watch_step();
+            self.each_router(World::watch_step);
         }
         if self.violation.is_none() {
-            self.watch_end();
+            self.each_router(World::watch_end);
         }
         (self.violation, self.trace.unwrap_or_default(), self.events)
     }
@@ -231,7 +239,9 @@ impl World {
     pub fn say(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let (seconds, micros) = (self.now / SECOND, self.now % SECOND);
-            trace.push(format!("{seconds:3}.{micros:06} {}", text()));
+            let router =
+                if self.aside.is_empty() { String::new() } else { format!("[{}] ", self.router.number) };
+            trace.push(format!("{seconds:3}.{micros:06} {router}{}", text()));
         }
     }
 
@@ -251,10 +261,16 @@ impl World {
             Happening::Boot { host } => self.start(host),
             Happening::Run { host, epoch } if self.current(host, epoch) => self.run(host),
             Happening::Thread { host, epoch } if self.current(host, epoch) => self.run_thread(host),
-            Happening::Rtnl { host, epoch, request, sent } => self.rtnl(host, epoch, request, sent),
-            Happening::Expire { host, expiry } if self.hosts[host].kernel.expiry == expiry => {
-                self.watch_expiry(host);
-                self.take(host, "expired", false);
+            Happening::Rtnl { host, epoch, router, request, sent } => {
+                self.turn_to(router);
+                self.rtnl(host, epoch, request, sent);
+            }
+            Happening::Expire { host, router, expiry } => {
+                self.turn_to(router);
+                if self.router.addresses[host].expiry == expiry {
+                    self.watch_expiry(host);
+                    self.take(host, "expired", false);
+                }
             }
             Happening::Look { host, epoch, tick } if self.current(host, epoch) => self.look(host, tick),
             Happening::Looked { host, epoch, look } if self.current(host, epoch) => self.looked(host, look),
@@ -262,8 +278,8 @@ impl World {
                 self.metadata(host, round);
             }
             Happening::Advert { to, arrived } if self.hosts[to].unplugged == 0 => self.receive(to, arrived),
-            Happening::Claim { to, of, vip } => self.claim(to, of, vip),
-            Happening::Question { to, by, vip } => self.question(to, by, vip),
+            Happening::Claim { to, of, about } => self.claim(to, of, about),
+            Happening::Question { to, by, about } => self.question(to, by, about),
             Happening::Gateway { host, epoch } if self.current(host, epoch) => self.find_gateway(host),
             Happening::Ask => self.ask(),
             Happening::FaultBegins { fault } => self.fault(fault, true),
@@ -282,12 +298,37 @@ impl World {
         if self.is_foreign(h) {
             return self.start_foreign(h);
         }
+        self.say(|| format!("lb{h}: the agent starts"));
+        self.hosts[h].epoch += 1;
+        let (version, clock) = (self.latest(), self.clock(h));
+        let mut process = Process::new(self.plan.vrids.len());
+        process.watcher.version = version;
+        self.hosts[h].process = Some(process);
+        let members = self.members(h, version);
+        let metadata = self.plan.metadata;
+        self.each_router(|world| {
+            let settings = world.settings(h);
+            world.router.cores[h] = Some(Subject::new(settings, world.mutation, clock));
+            world.watch_start(h);
+            world.watch_members(h, version, &members);
+            world.tell(h, Input::Members(&members, metadata.then_some(clock)));
+            world.tell(h, Input::Checks(&[CHECK.to_owned()]));
+        });
+        self.start_checks(h);
+        self.schedule_metadata(h, 20 * SECOND);
+        self.poke_thread(h);
+        let found = self.random.between(100, 5 * MS);
+        self.after(found, Happening::Gateway { host: h, epoch: self.hosts[h].epoch });
+        self.run(h);
+    }
+
+    fn settings(&self, h: usize) -> Settings {
         let plan = &self.plan;
-        let settings = Settings {
-            vrid: plan.vrid,
+        Settings {
+            vrid: self.router.vrid,
             version: plan.version,
             source: self.hosts[h].member.address,
-            addresses: vec![self.vip],
+            addresses: vec![self.router.vip],
             interval: Duration::from_micros(plan.interval),
             priority: plan.by_hand.as_ref().map(|priorities| priorities[h]),
             preempt: plan.preempt,
@@ -304,32 +345,11 @@ impl World {
             group: None,
             checksum: Checksum::PseudoHeader,
             auth: Auth::None,
-            earlier: Vec::new(),
+            earlier: plan.vrids[..self.router.number].to_vec(),
             rise: 2,
             fall: 2,
             guards: plan.guards.clone(),
-        };
-        let clock = self.clock(h);
-        let subject = Subject::new(settings, self.mutation, clock);
-        self.say(|| format!("lb{h}: the agent starts"));
-        self.hosts[h].epoch += 1;
-        self.hosts[h].process = Some(Process::new(subject));
-        self.watch_start(h);
-        let version = self.latest();
-        let members = self.members(h, version);
-        if let Some(process) = &mut self.hosts[h].process {
-            process.watcher.version = version;
         }
-        self.watch_members(h, version, &members);
-        let metadata = self.plan.metadata;
-        self.tell(h, Input::Members(&members, metadata.then_some(clock)));
-        self.tell(h, Input::Checks(&[CHECK.to_owned()]));
-        self.start_checks(h);
-        self.schedule_metadata(h, 20 * SECOND);
-        self.poke_thread(h);
-        let found = self.random.between(100, 5 * MS);
-        self.after(found, Happening::Gateway { host: h, epoch: self.hosts[h].epoch });
-        self.run(h);
     }
 
     fn find_gateway(&mut self, h: usize) {
@@ -343,12 +363,13 @@ impl World {
     pub fn end_process(&mut self, h: usize, how: &str) {
         let lived = self.hosts[h].lives();
         self.hosts[h].process = None;
+        self.each_router(|world| world.router.cores[h] = None);
         if let Some(foreign) = &mut self.hosts[h].foreign {
             foreign.alive = false;
         }
         if lived {
             self.say(|| format!("lb{h}: the agent {how}"));
-            self.watch_death(h);
+            self.each_router(|world| world.watch_death(h));
         }
         let host = &mut self.hosts[h];
         host.parked.clear();
@@ -366,7 +387,7 @@ impl World {
         let lasts = self.hosts[h].pauses.remove(0).min(self.plan.healed.saturating_sub(self.now));
         self.hosts[h].paused += 1;
         self.say(|| format!("lb{h}: the agent is stopped for {} ms", lasts / MS));
-        self.watch_pause(h);
+        self.each_router(|world| world.watch_pause(h));
         self.after(lasts, Happening::Resume { host: h });
     }
 
@@ -379,7 +400,7 @@ impl World {
             return;
         }
         self.say(|| format!("lb{h}: the agent goes on"));
-        self.watch_pause(h);
+        self.each_router(|world| world.watch_pause(h));
         if self.is_foreign(h) {
             return self.poke_foreign(h);
         }
@@ -397,13 +418,13 @@ impl World {
         let Fault { at, until, what } = self.plan.faults[fault].clone();
         self.say(|| format!("{} {what:?}", if begins { "begin:" } else { "end:  " }));
         let count = |count: &mut u32| *count = if begins { *count + 1 } else { count.saturating_sub(1) };
-        self.watch_fault(&what, begins);
+        self.each_router(|world| world.watch_fault(&what, begins));
         match what {
             What::Crash(h) if begins => self.end_process(h, "is killed"),
             What::Crash(h) => self.start(h),
             What::PowerOff(h) if begins => {
                 self.end_process(h, "loses its power");
-                self.take(h, "is gone with the power", true);
+                self.each_router(|world| world.take(h, "is gone with the power", true));
                 self.hosts[h].powered = false;
             }
             What::PowerOff(h) => {
@@ -461,7 +482,9 @@ impl World {
             What::Contention(_) => {}
             What::Refusal(h) | What::Deletion(h) if self.is_foreign(h) => {}
             What::Refusal(h) => count(&mut self.hosts[h].kernel.refuses),
-            What::Deletion(h) if begins => self.take(h, "deleted by somebody else", false),
+            What::Deletion(h) if begins => {
+                self.each_router(|world| world.take(h, "deleted by somebody else", false));
+            }
             What::Deletion(_) => {}
             // With a list of peers nobody ever sees a change.
             What::Label(_) if !self.plan.metadata => {}
@@ -487,8 +510,10 @@ impl World {
                 self.schedule_metadata(h, noticed);
             }
         }
-        self.watch_links();
-        self.watch_agreement();
+        self.each_router(|world| {
+            world.watch_links();
+            world.watch_agreement();
+        });
     }
 }
 
