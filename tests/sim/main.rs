@@ -7,7 +7,8 @@
 //! OUTRIDER_SIM_SEED=42 cargo test --test sim schedules -- --nocapture                one of them, with its trace
 //! ```
 //!
-//! There are two kinds, each with seeds of its own: `schedules` and `schedules_among_keepalived`.
+//! There are three kinds, each with seeds of its own: `schedules`, `schedules_among_keepalived` and
+//! `schedules_of_two_routers`.
 //!
 //! `plan.rs` draws what is to happen; `world.rs` lets it happen; `process.rs` and `kernel.rs` do what `src/run.rs`
 //! and the address thread do; `properties.rs` says what must hold at every step, and within which bounds. The
@@ -23,6 +24,7 @@ mod process;
 mod properties;
 mod random;
 mod router;
+mod spread;
 mod subject;
 mod watch;
 mod world;
@@ -37,7 +39,8 @@ use world::World;
 
 /// Schedules that failed once. What they showed is told by the messages of the commits that mended it, the core or
 /// a property.
-const FAILED: [(Kind, &[u64]); 2] = [(Kind::Ours, &FAILED_OURS), (Kind::Mixed, &FAILED_MIXED)];
+const FAILED: [(Kind, &[u64]); 3] =
+    [(Kind::Ours, &FAILED_OURS), (Kind::Mixed, &FAILED_MIXED), (Kind::Several, &FAILED_SEVERAL)];
 
 const FAILED_OURS: [u64; 37] = [
     22_582, 52_911, 79_417, 113_678, 230_797, //
@@ -48,8 +51,10 @@ const FAILED_OURS: [u64; 37] = [
 
 const FAILED_MIXED: [u64; 0] = [];
 
+const FAILED_SEVERAL: [u64; 0] = [];
+
 /// What is wrong with the core, what finds it, and a schedule that shows it.
-const MUTATIONS: [(Kind, Mutation, Property, u64); 25] = [
+const MUTATIONS: [(Kind, Mutation, Property, u64); 27] = [
     (Kind::Ours, Mutation::DeafToRivals, Property::TwoHolders, 3),
     (Kind::Ours, Mutation::NeverAdvertises, Property::TwoHolders, 2),
     (Kind::Ours, Mutation::LeaseUnchecked, Property::Fence, 57),
@@ -73,6 +78,8 @@ const MUTATIONS: [(Kind, Mutation, Property, u64); 25] = [
     (Kind::Ours, Mutation::NeverRenews, Property::Lapse, 0),
     (Kind::Ours, Mutation::GoneIgnored, Property::Absent, 35),
     (Kind::Ours, Mutation::NeverAnnounces, Property::Traffic, 0),
+    (Kind::Several, Mutation::EarlierIgnored, Property::Spread, 0),
+    (Kind::Several, Mutation::HearsAll, Property::Idle, 0),
     (Kind::Mixed, Mutation::Insists, Property::HandOver, 71),
     (Kind::Mixed, Mutation::DeafToRivals, Property::TwoHolders, 2),
 ];

@@ -6,8 +6,11 @@ use crate::world::{About, Happening, World};
 use outrider::core::Heard;
 use outrider::core::advert::{Advert, Checksum};
 use outrider::core::auth::Proof;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+/// VRRP's multicast group.
+pub const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
 
 /// What stands in the way of messages now.
 #[derive(Debug, Default)]
@@ -79,10 +82,14 @@ impl World {
             interval: Duration::from_micros(self.plan.interval),
             addresses: vec![self.router.vip],
         };
-        for address in to {
-            let Some(target) = self.hosts.iter().position(|host| host.member.address == *address) else {
-                continue;
-            };
+        let targets: Vec<usize> = if to.contains(&GROUP) {
+            (0..self.plan.hosts).filter(|target| *target != h).collect()
+        } else {
+            let position =
+                |address: &IpAddr| self.hosts.iter().position(|host| host.member.address == *address);
+            to.iter().filter_map(position).collect()
+        };
+        for target in targets {
             for way in self.ways(h, target).into_iter().flatten() {
                 let heard = Heard {
                     from: self.hosts[h].member.address,

@@ -44,6 +44,8 @@ pub struct Plan {
     pub metadata: bool,
     /// With a list: this host's leaves out that one.
     pub omission: Option<(usize, usize)>,
+    /// Adverts go to the group.
+    pub multicast: bool,
     pub handover_limit: Micros,
     /// `Auto` or `Off`.
     pub guards: Guards,
@@ -173,6 +175,7 @@ impl Plan {
             foreign: vec![None; hosts],
             metadata,
             omission,
+            multicast: false,
             handover_limit: 5 * SECOND,
             guards: if r.percent(80) { Guards::Auto } else { Guards::Off },
             gateway: r.percent(60),
@@ -194,6 +197,7 @@ impl Plan {
                 plan.vrids.push(u8::try_from(another % 255 + 1).unwrap());
             }
         }
+        plan.multicast = kind != Kind::Ours && r.percent(30);
         plan
     }
 

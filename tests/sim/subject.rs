@@ -61,6 +61,10 @@ pub enum Mutation {
     EverybodySucceeds,
     /// A leaver answers another's priority 0.
     AnswersResignations,
+    /// First ranks are not spread.
+    EarlierIgnored,
+    /// Adverts of any virtual router count.
+    HearsAll,
     /// A leaver repeats priority 0 five times an interval: each one restarts the Skew_Time of keepalived.
     Insists,
 }
@@ -98,6 +102,7 @@ pub struct Subject {
     members: Option<(Membership, Option<Time>)>,
     /// What a mutated core wants done besides.
     besides: VecDeque<Command>,
+    vrid: u8,
     interval: Duration,
     /// When it last said that it leaves, and to whom.
     farewell: Option<(Time, Vec<IpAddr>)>,
@@ -111,9 +116,10 @@ impl Subject {
         match mutation {
             Some(Mutation::SameRank) => settings.priority = Some(100),
             Some(Mutation::Unguarded) => settings.guards = Guards::Off,
+            Some(Mutation::EarlierIgnored) => settings.earlier.clear(),
             _ => {}
         }
-        let (lease, interval) = (settings.lease.unwrap_or_default(), settings.interval);
+        let (lease, interval, vrid) = (settings.lease.unwrap_or_default(), settings.interval, settings.vrid);
         let agent = Agent::new(settings, now);
         Subject {
             agent,
@@ -125,6 +131,7 @@ impl Subject {
             vouched: now,
             members: None,
             besides: VecDeque::new(),
+            vrid,
             interval,
             farewell: None,
         }
@@ -252,6 +259,7 @@ impl Subject {
             Some(Mutation::BelievesAnyResignation) if given_up && !active => {
                 heard.from = self.followed.unwrap_or(heard.from);
             }
+            Some(Mutation::HearsAll) => heard.advert.vrid = self.vrid,
             Some(Mutation::Impatient) => heard.advert.interval /= 4,
             Some(Mutation::EverybodySucceeds) if given_up && !active => return self.succeed(now, &heard),
             Some(Mutation::AnswersResignations) if given_up && active && self.stopping => {

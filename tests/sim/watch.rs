@@ -47,6 +47,8 @@ pub enum Property {
     Traffic,
     /// Nothing stays behind an agent that has ended by itself.
     Exit,
+    /// Of several virtual routers each has its first rank, and with it its address, on a host of its own.
+    Spread,
     /// Once everything is whole there is one holder.
     Convergence,
     /// An agent with nothing to do rests.

@@ -2,7 +2,7 @@
 
 use crate::foreign::Foreign;
 use crate::kernel::{Kernel, News, Request};
-use crate::network::Obstacles;
+use crate::network::{GROUP, Obstacles};
 use crate::outside::Balancer;
 use crate::plan::{Fault, MS, Micros, Plan, SECOND, What};
 use crate::process::{Arrived, Process};
@@ -218,6 +218,7 @@ impl World {
         }
         if self.violation.is_none() {
             self.each_router(World::watch_end);
+            self.judge_ranks();
         }
         (self.violation, self.trace.unwrap_or_default(), self.events)
     }
@@ -342,7 +343,7 @@ impl World {
                 interval: Duration::ZERO,
             },
             min_ttl: 255,
-            group: None,
+            group: plan.multicast.then_some(GROUP),
             checksum: Checksum::PseudoHeader,
             auth: Auth::None,
             earlier: plan.vrids[..self.router.number].to_vec(),
@@ -418,6 +419,9 @@ impl World {
         let Fault { at, until, what } = self.plan.faults[fault].clone();
         self.say(|| format!("{} {what:?}", if begins { "begin:" } else { "end:  " }));
         let count = |count: &mut u32| *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+        if begins && fault == 0 {
+            self.judge_start();
+        }
         self.each_router(|world| world.watch_fault(&what, begins));
         match what {
             What::Crash(h) if begins => self.end_process(h, "is killed"),
