@@ -10,11 +10,15 @@
 //! There are three kinds, each with seeds of its own: `schedules`, `schedules_among_keepalived` and
 //! `schedules_of_two_routers`.
 //!
-//! `plan.rs` draws what is to happen; `world.rs` lets it happen; `process.rs` and `kernel.rs` do what `src/run.rs`
-//! and the address thread do; `properties.rs` says what must hold at every step, and within which bounds. The
-//! first schedule that fails is printed with its trace. Everything is deterministic.
+//! `plan.rs` draws what is to happen; `world.rs` and `faults.rs` let it happen to hosts, `router.rs` has what each
+//! virtual router has of its own. `process.rs`, `deeds.rs`, `kernel.rs` and `outside.rs` do what `src/run.rs` and its
+//! threads do, `foreign.rs` what a keepalived does. `watch.rs` takes note of what is seen; `properties.rs` says what
+//! must hold at every step, and within which bounds. The first schedule that fails is printed with its trace.
+//! Everything is deterministic.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // The helpers are tests, too.
 
+mod deeds;
+mod faults;
 mod foreign;
 mod kernel;
 mod network;
@@ -24,7 +28,7 @@ mod process;
 mod properties;
 mod random;
 mod router;
-mod spread;
+
 mod subject;
 mod watch;
 mod world;
