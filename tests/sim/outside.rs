@@ -73,7 +73,10 @@ impl World {
         process.checker.hurried[router] = hurry;
         let hurry = process.checker.is_eager();
         if before != hurry {
-            self.schedule_look(h, if hurry { 1 } else { CHECK_INTERVAL });
+            // The pace does not make it overlook that the held connection has ended.
+            let ended = self.hosts[h].balancer() == Balancer::Dead;
+            let pause = if hurry || ended { 1 } else { CHECK_INTERVAL };
+            self.schedule_look(h, pause);
         }
     }
 

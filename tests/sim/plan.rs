@@ -44,6 +44,8 @@ pub struct Plan {
     pub metadata: bool,
     /// With a list: this host's leaves out that one.
     pub omission: Option<(usize, usize)>,
+    /// Each core is handed its own adverts only, as `src/run.rs` does.
+    pub sorted: bool,
     /// Adverts go to the group.
     pub multicast: bool,
     pub handover_limit: Micros,
@@ -175,6 +177,7 @@ impl Plan {
             foreign: vec![None; hosts],
             metadata,
             omission,
+            sorted: false,
             multicast: false,
             handover_limit: 5 * SECOND,
             guards: if r.percent(80) { Guards::Auto } else { Guards::Off },
@@ -198,6 +201,7 @@ impl Plan {
             }
         }
         plan.multicast = kind != Kind::Ours && r.percent(30);
+        plan.sorted = r.percent(50);
         plan
     }
 

@@ -42,7 +42,9 @@ pub struct Arrived {
 const BUFFER: usize = 250;
 
 pub struct Process {
-    /// The virtual routers whose turn is to come.
+    /// When each virtual router wants its turn, as it said after the last one.
+    deadlines: Vec<Time>,
+    /// Those whose turn is to come.
     due: VecDeque<usize>,
     /// The one whose commands are being carried out.
     at: Option<usize>,
@@ -74,6 +76,7 @@ impl Process {
     pub fn new(routers: usize) -> Process {
         Process {
             // Those after the first have not acted on what they were told at the start.
+            deadlines: vec![Time::ZERO; routers],
             due: (1..routers).collect(),
             at: None,
             exited: vec![false; routers],
@@ -93,6 +96,12 @@ impl Process {
             watcher: Watcher::default(),
             fruitless: (0, 0),
         }
+    }
+}
+
+impl Process {
+    fn next_deadline(&self) -> Time {
+        self.deadlines.iter().copied().min().unwrap_or(Time::MAX)
     }
 }
 
@@ -154,13 +163,15 @@ impl World {
                 self.turn_to(router);
                 match self.next_command(h) {
                     Some(command) => self.carry_out(h, command),
-                    None => self.set_at(h, None),
+                    None => self.end_turn(h),
                 }
                 continue;
             }
             if let Some(router) = process.due.pop_front() {
                 self.turn_to(router);
-                self.set_at(h, Some(router));
+                if let Some(process) = &mut self.hosts[h].process {
+                    process.at = Some(router);
+                }
                 self.tell(h, Input::Timeout);
                 continue;
             }
@@ -172,9 +183,12 @@ impl World {
         }
     }
 
-    fn set_at(&mut self, h: usize, router: Option<usize>) {
+    fn end_turn(&mut self, h: usize) {
+        let router = &self.router;
+        let deadline = router.cores[h].as_ref().map_or(Time::MAX, Subject::next_deadline);
         if let Some(process) = &mut self.hosts[h].process {
-            process.at = router;
+            process.at = None;
+            process.deadlines[router.number] = deadline;
         }
     }
 
@@ -188,18 +202,20 @@ impl World {
         command
     }
 
-    fn next_deadline(&self, h: usize) -> Time {
-        let routers = std::iter::once(&self.router).chain(&self.aside);
-        let cores = routers.filter_map(|router| router.cores[h].as_ref());
-        cores.map(Subject::next_deadline).min().unwrap_or(Time::MAX)
+    /// Something has happened to the virtual router that is dealt with: its turn comes.
+    fn concern(&mut self, h: usize) {
+        let router = self.router.number;
+        if let Some(process) = &mut self.hosts[h].process {
+            process.deadlines[router] = Time::ZERO;
+        }
     }
 
     /// One of what is ready, whichever.
     fn pick(&mut self, h: usize) -> Option<Picked> {
         let now = self.now;
         // As a timer is set anew before each wait, one for a deadline that has moved never rings.
-        let deadline = self.next_deadline(h);
         let process = self.hosts[h].process.as_mut()?;
+        let deadline = process.next_deadline();
         let rings = process.alarm.is_some_and(|(at, of)| of == deadline && at <= now);
         let ready = [
             !process.adverts.is_empty(),
@@ -238,9 +254,9 @@ impl World {
         let lateness = self.random.between(50, 200);
         let epoch = self.hosts[h].epoch;
         let now = self.now;
-        let deadline = self.next_deadline(h);
         let Some(process) = &mut self.hosts[h].process else { return };
         process.idle = true;
+        let deadline = process.next_deadline();
         if process.alarm.is_none_or(|(_, of)| of != deadline) {
             let due = u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX).saturating_sub(offset);
             // Whole microseconds: a fraction more, never less.
@@ -251,18 +267,17 @@ impl World {
     }
 
     fn turn(&mut self, h: usize, picked: Picked, clock: Time) {
-        let mut concerned = Vec::new();
         match picked {
             Picked::Timer => {}
-            Picked::Advert(arrived) => concerned.extend(self.hear(h, arrived)),
+            Picked::Advert(arrived) => self.hear(h, arrived),
             Picked::Told(router, told) => {
-                concerned.push(router);
                 self.turn_to(router);
+                self.concern(h);
                 self.told(h, told);
             }
             // Everything else is for all of them.
             picked => self.each_router(|world| {
-                concerned.push(world.router.number);
+                world.concern(h);
                 match &picked {
                     Picked::Report(outcome) => world.tell(h, Input::Health(outcome)),
                     Picked::Terminate => world.tell(h, Input::Shutdown),
@@ -276,19 +291,16 @@ impl World {
         }
         let first = self.router.cores[h].as_ref().is_some_and(Subject::adverts_first);
         if !first {
-            self.each_router(|world| world.tell(h, Input::Timeout));
+            self.each_router(|world| {
+                world.concern(h);
+                world.tell(h, Input::Timeout);
+            });
         }
         while let Some(arrived) = self.hosts[h].process.as_mut().and_then(|p| p.adverts.pop_front()) {
-            concerned.extend(self.hear(h, arrived));
+            self.hear(h, arrived);
         }
-        let mut due = Vec::new();
-        self.each_router(|world| {
-            let late = world.router.cores[h].as_ref().is_some_and(|core| core.next_deadline() <= clock);
-            if late || concerned.contains(&world.router.number) {
-                due.push(world.router.number);
-            }
-        });
         if let Some(process) = &mut self.hosts[h].process {
+            let due = (0..process.deadlines.len()).filter(|router| process.deadlines[*router] <= clock);
             process.due.extend(due);
         }
     }
@@ -307,19 +319,19 @@ impl World {
         }
     }
 
-    /// Every core is offered the adverts of all; the one they are for is told.
-    fn hear(&mut self, h: usize, arrived: Arrived) -> Option<usize> {
+    /// Adverts of all virtual routers come in by the same socket. A core ignores what is not for it, and may be
+    /// spared it.
+    fn hear(&mut self, h: usize, arrived: Arrived) {
         let vrid = arrived.heard.advert.vrid;
-        let mut concerned = None;
         self.each_router(|world| {
             if world.router.vrid == vrid {
-                concerned = Some(world.router.number);
+                world.concern(h);
                 world.hear_own(h, arrived.clone());
-            } else {
+            } else if !world.plan.sorted {
+                world.concern(h);
                 world.tell(h, Input::Advert(arrived.heard.clone()));
             }
         });
-        concerned
     }
 
     fn hear_own(&mut self, h: usize, arrived: Arrived) {
