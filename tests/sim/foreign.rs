@@ -83,8 +83,9 @@ impl Foreign {
         self.alive && self.state == State::Master
     }
 
+    /// And was not told to end.
     pub fn is_backup(&self) -> bool {
-        self.alive && self.state == State::Backup
+        self.alive && self.state == State::Backup && !self.terminate
     }
 }
 
