@@ -134,6 +134,9 @@ fn search(kind: Kind, first: u64, count: u64) -> Vec<(u64, Violation)> {
                     let (violation, happened) = simulate(kind, seed, None, None);
                     events.fetch_add(happened, Ordering::Relaxed);
                     if let Some(violation) = violation {
+                        // At once: a long search may be ended before it is over.
+                        let Violation { property, text, .. } = &violation;
+                        println!("seed {seed} violates {property:?}: {text}");
                         failed.lock().unwrap().push((seed, violation));
                     }
                 }
@@ -172,9 +175,6 @@ fn schedules_of(kind: Kind, usually: u64) {
     let first = number("OUTRIDER_SIM_FIRST").unwrap_or(0);
     let count = number("OUTRIDER_SIM_SEEDS").unwrap_or(usually);
     let failed = search(kind, first, count);
-    for (seed, Violation { property, text, .. }) in &failed {
-        println!("seed {seed} violates {property:?}: {text}");
-    }
     if let Some((seed, _)) = failed.first() {
         panic!("{}", story(kind, *seed));
     }
