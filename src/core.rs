@@ -177,7 +177,11 @@ impl Agent {
     /// it.
     pub fn next_command(&mut self, now: Time) -> Option<Command> {
         self.fence(now);
-        self.commands.pop_front()
+        let command = self.commands.pop_front();
+        if command.is_none() {
+            self.router.forget_lapse();
+        }
+        command
     }
 
     /// When [`Agent::handle_timeout`] is to be called. Any call may change it.

@@ -152,6 +152,8 @@ pub struct Router {
     fault: Option<String>,
     /// Some exactly while Active.
     holding: Option<Holding>,
+    /// When the lease ends that was held, while something may be left to do that was decided within it.
+    lapse: Option<Time>,
     removing: Option<Time>,
     /// Removals that have no answer yet. Answers come in the order of the requests: until then they are about what
     /// was asked in an earlier time as Active.
@@ -182,6 +184,7 @@ impl Router {
             blocked: None,
             fault: None,
             holding: None,
+            lapse: None,
             removing: None,
             unanswered: 0,
             farewell: None,

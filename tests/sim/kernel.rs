@@ -11,15 +11,20 @@ use crate::world::{Happening, World};
 use outrider::core::{Kernel as Answer, Time, Wish};
 use std::collections::VecDeque;
 
-/// The address on one host.
+/// A virtual router's address on one host.
 #[derive(Debug, Default)]
-pub struct Kernel {
+pub struct Address {
     /// When the address was put there, or its lifetime began anew last.
     pub touched: Option<Micros>,
     /// When it was put there.
     pub since: Micros,
     /// Its lifetime ends when this event comes: older ones are void.
     pub expiry: u64,
+}
+
+/// The kernel of one host.
+#[derive(Debug, Default)]
+pub struct Kernel {
     /// Until then somebody else holds the rtnl lock.
     pub locked_until: Micros,
     /// Until then it is busy with requests that were made before.
@@ -28,7 +33,7 @@ pub struct Kernel {
     pub refuses: u32,
 }
 
-impl Kernel {
+impl Address {
     pub fn has(&self) -> bool {
         self.touched.is_some()
     }
@@ -74,32 +79,36 @@ pub enum Stage {
 /// News of the kernel that the thread has not taken in.
 #[derive(Clone, Debug)]
 pub enum News {
-    Gone,
+    Gone(usize),
     Link(bool),
 }
 
 /// The address thread of a process.
 #[derive(Debug)]
 pub struct Thread {
-    pub requests: VecDeque<Request>,
+    /// Of each virtual router, by its number; one after the other.
+    pub requests: VecDeque<(usize, Request)>,
     pub news: VecDeque<News>,
     pub stage: Stage,
-    /// It added the addresses and has not removed them since.
-    held: bool,
+    /// What it is at now is this virtual router's.
+    at: usize,
+    /// Of each virtual router: it added the addresses and has not removed them since.
+    held: Vec<bool>,
     /// It believes them to be there.
-    known: bool,
+    known: Vec<bool>,
     /// A step is in the queue of events.
     pub due: bool,
 }
 
 impl Thread {
-    pub fn new() -> Thread {
+    pub fn new(routers: usize) -> Thread {
         Thread {
-            requests: VecDeque::from([Request::Clean]),
+            requests: (0..routers).map(|router| (router, Request::Clean)).collect(),
             news: VecDeque::new(),
             stage: Stage::Waiting,
-            held: false,
-            known: false,
+            at: 0,
+            held: vec![false; routers],
+            known: vec![false; routers],
             due: false,
         }
     }
@@ -135,7 +144,9 @@ impl World {
             match process.thread.stage {
                 Stage::Waiting => {
                     // A flood of news must not hold up a request.
-                    if let Some(request) = process.thread.requests.pop_front() {
+                    if let Some((router, request)) = process.thread.requests.pop_front() {
+                        process.thread.at = router;
+                        self.turn_to(router);
                         self.begin(h, request, clock);
                     } else if let Some(news) = process.thread.news.pop_front() {
                         self.follow(h, news);
@@ -145,22 +156,31 @@ impl World {
                 }
                 Stage::Checked { request, sent } => {
                     process.thread.stage = Stage::Asked { request, sent };
-                    let (low, high) = QUICK;
-                    let quick = self.random.between(low, high);
-                    // Whoever waits for the lock gets it in turn, a killed process's request among them.
-                    let kernel = &mut self.hosts[h].kernel;
-                    let at = self.now.max(kernel.locked_until).max(kernel.busy_until) + quick;
-                    kernel.busy_until = at;
-                    let epoch = self.hosts[h].epoch;
-                    self.at(at, Happening::Rtnl { host: h, epoch, request, sent });
+                    let router = process.thread.at;
+                    self.turn_to(router);
+                    self.ask_kernel(h, request, sent);
                 }
                 Stage::Asked { .. } => return,
                 Stage::Done { request, sent, refused } => {
                     process.thread.stage = Stage::Waiting;
+                    let router = process.thread.at;
+                    self.turn_to(router);
                     self.acknowledge(h, request, sent, refused);
                 }
             }
         }
+    }
+
+    pub fn ask_kernel(&mut self, h: usize, request: Request, sent: Time) {
+        let (low, high) = QUICK;
+        let quick = self.random.between(low, high);
+        // Whoever waits for the lock gets it in turn, a killed process's request among them.
+        let kernel = &mut self.hosts[h].kernel;
+        let at = self.now.max(kernel.locked_until).max(kernel.busy_until) + quick;
+        kernel.busy_until = at;
+        let epoch = self.hosts[h].epoch;
+        let router = self.router.number;
+        self.at(at, Happening::Rtnl { host: h, epoch, router, request, sent });
     }
 
     fn begin(&mut self, h: usize, request: Request, sent: Time) {
@@ -172,7 +192,7 @@ impl World {
         if limit.is_some_and(|limit| sent >= limit) {
             return self.tell_kernel(h, Answer::TooLate);
         }
-        if matches!(request, Request::Renew { .. }) && !process.thread.held {
+        if matches!(request, Request::Renew { .. }) && !process.thread.held[self.router.number] {
             let why = "there is nothing to renew".to_owned();
             return self.tell_kernel(h, Answer::Failed { to: Wish::Renew, why });
         }
@@ -199,13 +219,16 @@ impl World {
         if self.hosts[h].epoch != epoch {
             return;
         }
+        if self.is_foreign(h) {
+            return self.foreign_done(h, request);
+        }
         let Some(process) = &mut self.hosts[h].process else { return };
         process.thread.stage = Stage::Done { request, sent, refused };
         self.poke_thread(h);
     }
 
     fn acknowledge(&mut self, h: usize, request: Request, sent: Time, refused: bool) {
-        let acked = self.clock(h);
+        let (acked, router) = (self.clock(h), self.router.number);
         let Some(process) = &mut self.hosts[h].process else { return };
         let thread = &mut process.thread;
         match request {
@@ -214,8 +237,8 @@ impl World {
                 self.tell_kernel(h, Answer::Failed { to: Wish::Add, why });
             }
             Request::Add { not_after } | Request::Renew { not_after } => {
-                thread.held = true;
-                thread.known = true;
+                thread.held[router] = true;
+                thread.known[router] = true;
                 if not_after.is_some_and(|limit| acked > limit) {
                     thread.stage = Stage::Checked { request: Request::Undo, sent: acked };
                 } else if matches!(request, Request::Add { .. }) {
@@ -225,8 +248,8 @@ impl World {
                 }
             }
             Request::Remove | Request::Undo | Request::Clean => {
-                thread.held = false;
-                thread.known = false;
+                thread.held[router] = false;
+                thread.known[router] = false;
                 match request {
                     Request::Remove => self.tell_kernel(h, Answer::Removed),
                     Request::Undo => self.tell_kernel(h, Answer::TooLate),
@@ -241,11 +264,12 @@ impl World {
 
     fn follow(&mut self, h: usize, news: News) {
         match news {
-            News::Link(up) => self.tell_main(h, Told::Link(up)),
-            News::Gone => {
+            News::Link(up) => self.each_router(|world| world.tell_main(h, Told::Link(up))),
+            News::Gone(router) => {
+                self.turn_to(router);
                 let Some(process) = &mut self.hosts[h].process else { return };
-                if process.thread.held && process.thread.known {
-                    process.thread.known = false;
+                if process.thread.held[router] && process.thread.known[router] {
+                    process.thread.known[router] = false;
                     self.tell_kernel(h, Answer::Gone);
                 }
             }
@@ -260,7 +284,7 @@ impl World {
         let lease = self.plan.lease();
         // The kernel looks for expired addresses up to half a second after they are due.
         let late = self.random.between(0, 500 * MS);
-        let kernel = &mut self.hosts[h].kernel;
+        let kernel = &mut self.router.addresses[h];
         let new = !kernel.has();
         if new {
             kernel.since = self.now;
@@ -268,7 +292,10 @@ impl World {
         kernel.touched = Some(self.now);
         kernel.expiry += 1;
         let expiry = kernel.expiry;
-        self.at(self.now + lease + late, Happening::Expire { host: h, expiry });
+        if !self.is_foreign(h) {
+            let router = self.router.number;
+            self.at(self.now + lease + late, Happening::Expire { host: h, router, expiry });
+        }
         if new {
             self.say(|| format!("lb{h}: kernel: address added"));
         }
@@ -276,14 +303,14 @@ impl World {
 
     /// The address goes. `own`: at the wish of the process that is told of it by an answer.
     pub fn take(&mut self, h: usize, how: &str, own: bool) {
-        let kernel = &mut self.hosts[h].kernel;
+        let kernel = &mut self.router.addresses[h];
         if kernel.touched.take().is_none() {
             return;
         }
         kernel.expiry += 1;
         self.say(|| format!("lb{h}: kernel: address {how}"));
         if !own {
-            self.news(h, News::Gone);
+            self.news(h, News::Gone(self.router.number));
         }
     }
 

@@ -2,12 +2,15 @@
 
 use crate::plan::Micros;
 use crate::process::Arrived;
-use crate::world::{Happening, World};
+use crate::world::{About, Happening, World};
 use outrider::core::Heard;
 use outrider::core::advert::{Advert, Checksum};
 use outrider::core::auth::Proof;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+/// VRRP's multicast group.
+pub const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
 
 /// What stands in the way of messages now.
 #[derive(Debug, Default)]
@@ -74,15 +77,19 @@ impl World {
     pub fn advertise(&mut self, h: usize, priority: u8, to: &[IpAddr]) {
         let advert = Advert {
             version: self.plan.version,
-            vrid: self.plan.vrid,
+            vrid: self.router.vrid,
             priority,
             interval: Duration::from_micros(self.plan.interval),
-            addresses: vec![self.vip],
+            addresses: vec![self.router.vip],
         };
-        for address in to {
-            let Some(target) = self.hosts.iter().position(|host| host.member.address == *address) else {
-                continue;
-            };
+        let targets: Vec<usize> = if to.contains(&GROUP) {
+            (0..self.plan.hosts).filter(|target| *target != h).collect()
+        } else {
+            let position =
+                |address: &IpAddr| self.hosts.iter().position(|host| host.member.address == *address);
+            to.iter().filter_map(position).collect()
+        };
+        for target in targets {
             for way in self.ways(h, target).into_iter().flatten() {
                 let heard = Heard {
                     from: self.hosts[h].member.address,
@@ -100,18 +107,20 @@ impl World {
 
     /// A gratuitous ARP: every station hears it.
     pub fn announce(&mut self, h: usize) {
+        let about = About::Router(self.router.number);
         for station in (0..=self.plan.hosts).filter(|station| *station != h) {
             for way in self.ways(h, station).into_iter().flatten() {
-                self.after(way, Happening::Claim { to: station, of: h, vip: true });
+                self.after(way, Happening::Claim { to: station, of: h, about });
             }
         }
     }
 
     /// Who has the address? Kernels answer, whether their agents run or not.
     pub fn probe(&mut self, h: usize) {
+        let about = About::Router(self.router.number);
         for station in (0..self.plan.hosts).filter(|station| *station != h) {
             for way in self.ways(h, station).into_iter().flatten() {
-                self.after(way, Happening::Question { to: station, by: h, vip: true });
+                self.after(way, Happening::Question { to: station, by: h, about });
             }
         }
     }
@@ -122,7 +131,7 @@ impl World {
             let station = (0..=self.plan.hosts).find(|station| self.address(*station) == *target);
             if let Some(station) = station {
                 for way in self.ways(h, station).into_iter().flatten() {
-                    self.after(way, Happening::Question { to: station, by: h, vip: false });
+                    self.after(way, Happening::Question { to: station, by: h, about: About::Station });
                 }
             }
         }
@@ -134,22 +143,33 @@ impl World {
     }
 
     /// A question, for the virtual address or for the station's own, has come to a kernel.
-    pub fn question(&mut self, station: usize, by: usize, vip: bool) {
-        if !vip || self.hosts[station].kernel.has() {
+    pub fn question(&mut self, station: usize, by: usize, about: About) {
+        let there = match about {
+            About::Station => true,
+            About::Router(router) => {
+                self.turn_to(router);
+                self.has(station)
+            }
+        };
+        if there {
             for way in self.ways(station, by).into_iter().flatten() {
-                self.after(way, Happening::Claim { to: by, of: station, vip });
+                self.after(way, Happening::Claim { to: by, of: station, about });
             }
         }
     }
 
     /// A station hears who has an address.
-    pub fn claim(&mut self, to: usize, of: usize, vip: bool) {
+    pub fn claim(&mut self, to: usize, of: usize, about: About) {
+        if let About::Router(router) = about {
+            self.turn_to(router);
+        }
         if to == self.plan.hosts {
-            self.neighbour = Some(of);
+            self.router.neighbour = Some(of);
             return;
         }
         let mac = self.hosts.get(of).map_or([2; 6], |host| host.mac);
-        let claim = (if vip { self.vip } else { self.address(of) }, mac);
+        let address = if about == About::Station { self.address(of) } else { self.router.vip };
+        let claim = (address, mac);
         let plugged = self.hosts[to].unplugged == 0;
         // A burst is one thing to be told: what is there already says the same.
         if let Some(process) = &mut self.hosts[to].process
@@ -164,11 +184,14 @@ impl World {
     /// The client, or one that has just come, asks everybody.
     pub fn ask(&mut self) {
         let client = self.plan.hosts;
-        for station in 0..client {
-            for way in self.ways(client, station).into_iter().flatten() {
-                self.after(way, Happening::Question { to: station, by: client, vip: true });
+        self.each_router(|world| {
+            let about = About::Router(world.router.number);
+            for station in 0..client {
+                for way in world.ways(client, station).into_iter().flatten() {
+                    world.after(way, Happening::Question { to: station, by: client, about });
+                }
             }
-        }
+        });
         let next = self.random.between(20_000, 1_500_000);
         self.after(next, Happening::Ask);
     }

@@ -22,7 +22,8 @@ pub const EAGER: Micros = 100 * MS;
 /// The checks of a process.
 #[derive(Debug, Default)]
 pub struct Checker {
-    eager: bool,
+    /// Whether each virtual router is in a hurry.
+    hurried: Vec<bool>,
     /// A look began then and has not ended.
     looking: Option<Micros>,
     /// The last look passed, so that a connection is held.
@@ -30,6 +31,16 @@ pub struct Checker {
     /// Events of an earlier schedule are void.
     tick: u64,
     look: u64,
+}
+
+impl Checker {
+    pub fn new(routers: usize) -> Checker {
+        Checker { hurried: vec![false; routers], ..Checker::default() }
+    }
+
+    fn is_eager(&self) -> bool {
+        self.hurried.contains(&true)
+    }
 }
 
 /// The watch over the metadata.
@@ -56,9 +67,16 @@ impl World {
     }
 
     pub fn hurry(&mut self, h: usize, hurry: bool) {
+        let router = self.router.number;
         let Some(process) = &mut self.hosts[h].process else { return };
-        if std::mem::replace(&mut process.checker.eager, hurry) != hurry {
-            self.schedule_look(h, if hurry { 1 } else { CHECK_INTERVAL });
+        let before = process.checker.is_eager();
+        process.checker.hurried[router] = hurry;
+        let hurry = process.checker.is_eager();
+        if before != hurry {
+            // The pace does not make it overlook that the held connection has ended.
+            let ended = self.hosts[h].balancer() == Balancer::Dead;
+            let pause = if hurry || ended { 1 } else { CHECK_INTERVAL };
+            self.schedule_look(h, pause);
         }
     }
 
@@ -74,7 +92,7 @@ impl World {
             let epoch = self.hosts[h].epoch;
             return self.hosts[h].parked.push(Happening::Look { host: h, epoch, tick });
         }
-        let pause = if process.checker.eager { EAGER } else { CHECK_INTERVAL };
+        let pause = if process.checker.is_eager() { EAGER } else { CHECK_INTERVAL };
         if process.checker.looking.is_none() {
             process.checker.looking = Some(now);
             self.schedule_end_of_look(h, true);

@@ -3,6 +3,7 @@
 //! Only some kinds of faults take part in each schedule ("swarm testing"): where everything goes wrong all the
 //! time, most of what could be checked is excused by something else.
 
+use crate::foreign::Rules;
 use crate::random::Random;
 use outrider::core::advert::Version;
 use outrider::core::guard::Guards;
@@ -13,22 +14,40 @@ pub type Micros = u64;
 pub const MS: Micros = 1000;
 pub const SECOND: Micros = 1_000_000;
 
+/// A kind of schedule. All kinds draw the same things from a seed, and their own after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Agents of ours, of one virtual router.
+    Ours,
+    /// Some hosts run keepalived or FRR.
+    Mixed,
+    /// Agents of ours, each with two virtual routers.
+    Several,
+}
+
 /// Everything that is drawn beforehand.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
     pub hosts: usize,
-    pub vrid: u8,
+    /// One for each virtual router.
+    pub vrids: Vec<u8>,
     pub version: Version,
     pub interval: Micros,
     pub preempt: bool,
     pub preempt_delay: Micros,
     /// Priorities set by hand, one for each host.
     pub by_hand: Option<Vec<u8>>,
+    /// The hosts that run something else.
+    pub foreign: Vec<Option<Rules>>,
     /// Members come from the metadata (else from a list).
     pub metadata: bool,
     /// With a list: this host's leaves out that one.
     pub omission: Option<(usize, usize)>,
+    /// Each core is handed its own adverts only, as `src/run.rs` does.
+    pub sorted: bool,
+    /// Adverts go to the group.
+    pub multicast: bool,
     pub handover_limit: Micros,
     /// `Auto` or `Off`.
     pub guards: Guards,
@@ -114,7 +133,7 @@ pub enum What {
 const FAMILIES: usize = 15;
 
 impl Plan {
-    pub fn draw(seed: u64) -> Plan {
+    pub fn draw(kind: Kind, seed: u64) -> Plan {
         let mut random = Random::new(seed);
         let r = &mut random;
         let hosts = r.pick(&[2, 2, 2, 3, 3, 3, 3, 4, 5, 7]);
@@ -149,14 +168,17 @@ impl Plan {
         let mut plan = Plan {
             seed,
             hosts,
-            vrid: u8::try_from(r.between(1, 256)).unwrap(),
+            vrids: vec![u8::try_from(r.between(1, 256)).unwrap()],
             version,
             interval,
             preempt,
             preempt_delay,
             by_hand,
+            foreign: vec![None; hosts],
             metadata,
             omission,
+            sorted: false,
+            multicast: false,
             handover_limit: 5 * SECOND,
             guards: if r.percent(80) { Guards::Auto } else { Guards::Off },
             gateway: r.percent(60),
@@ -170,7 +192,36 @@ impl Plan {
             end: healed + 8 * SECOND + 6 * interval,
         };
         plan.faults = plan.draw_faults(r, boot_spread, length);
+        match kind {
+            Kind::Ours => {}
+            Kind::Mixed => plan.mix(r),
+            Kind::Several => {
+                let another = u64::from(plan.vrids[0]) - 1 + r.between(1, 255);
+                plan.vrids.push(u8::try_from(another % 255 + 1).unwrap());
+            }
+        }
+        plan.multicast = kind != Kind::Ours && r.percent(30);
+        plan.sorted = r.percent(50);
         plan
+    }
+
+    /// One to all but one of the hosts are not ours. Who migrates sets the priorities by hand.
+    fn mix(&mut self, r: &mut Random) {
+        let ours = r.index(self.hosts);
+        let also = r.index(self.hosts);
+        let few = r.percent(50);
+        let priorities: Vec<u8> = (0..self.hosts).map(|_| r.pick(&[50, 100, 100, 150, 200, 254])).collect();
+        for (h, priority) in priorities.iter().copied().enumerate() {
+            let rules = Rules { answers: r.percent(70), preempt: r.percent(60), priority };
+            let theirs = if few { h == also } else { r.percent(50) || h == also };
+            self.foreign[h] = (h != ours && theirs).then_some(rules);
+        }
+        if self.foreign.iter().all(Option::is_none) {
+            let h = (ours + 1) % self.hosts;
+            let preempt = r.percent(60);
+            self.foreign[h] = Some(Rules { answers: true, preempt, priority: priorities[h] });
+        }
+        self.by_hand = Some(priorities);
     }
 
     fn draw_faults(&self, r: &mut Random, boot_spread: Micros, length: Micros) -> Vec<Fault> {

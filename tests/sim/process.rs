@@ -1,15 +1,15 @@
 //! The agent's process: the loop of `src/run.rs`, with its order of things.
 //!
-//! Of what is ready, one thing is taken, whichever; then the adverts that are here, then the timer; then all
-//! commands are carried out in order.
+//! Of what is ready, one thing is taken, whichever; then the adverts that are here; then each virtual router that
+//! something happened to, or that is due, looks at the time, and all its commands are carried out in order.
 
-use crate::kernel::{Request, Thread};
+use crate::kernel::Thread;
 use crate::outside::{Checker, Watcher};
 use crate::plan::Micros;
 use crate::subject::{Input, Subject};
 use crate::world::{Happening, World};
 use outrider::core::command::Command;
-use outrider::core::event::{Event, State};
+use outrider::core::event::State;
 use outrider::core::members::Membership;
 use outrider::core::{Force, Heard, Kernel, Outcome, Time};
 use std::collections::VecDeque;
@@ -42,7 +42,14 @@ pub struct Arrived {
 const BUFFER: usize = 250;
 
 pub struct Process {
-    pub subject: Subject,
+    /// When each virtual router wants its turn, as it said after the last one.
+    deadlines: Vec<Time>,
+    /// Those whose turn is to come.
+    due: VecDeque<usize>,
+    /// The one whose commands are being carried out.
+    at: Option<usize>,
+    /// Those that have let go of everything.
+    pub exited: Vec<bool>,
     /// It waits for something to happen.
     pub idle: bool,
     /// A wake-up is in the queue of events.
@@ -51,7 +58,8 @@ pub struct Process {
     alarm: Option<(Micros, Time)>,
     pub adverts: VecDeque<Arrived>,
     pub claims: VecDeque<(IpAddr, [u8; 6])>,
-    pub told: VecDeque<Told>,
+    /// To which virtual router, by its number.
+    pub told: VecDeque<(usize, Told)>,
     pub reports: VecDeque<Outcome>,
     pub updates: VecDeque<Update>,
     pub terminate: bool,
@@ -61,13 +69,17 @@ pub struct Process {
     pub checker: Checker,
     pub watcher: Watcher,
     /// Turns in a row that did nothing at one and the same moment.
-    fruitless: (Micros, u32),
+    pub fruitless: (Micros, u32),
 }
 
 impl Process {
-    pub fn new(subject: Subject) -> Process {
+    pub fn new(routers: usize) -> Process {
         Process {
-            subject,
+            // Those after the first have not acted on what they were told at the start.
+            deadlines: vec![Time::ZERO; routers],
+            due: (1..routers).collect(),
+            at: None,
+            exited: vec![false; routers],
             idle: false,
             waking: false,
             alarm: None,
@@ -79,18 +91,24 @@ impl Process {
             terminate: false,
             orders: VecDeque::new(),
             gateway: None,
-            thread: Thread::new(),
-            checker: Checker::default(),
+            thread: Thread::new(routers),
+            checker: Checker::new(routers),
             watcher: Watcher::default(),
             fruitless: (0, 0),
         }
     }
 }
 
+impl Process {
+    fn next_deadline(&self) -> Time {
+        self.deadlines.iter().copied().min().unwrap_or(Time::MAX)
+    }
+}
+
 enum Picked {
     Advert(Arrived),
     Timer,
-    Told(Told),
+    Told(usize, Told),
     Report(Outcome),
     Terminate,
     Claim(IpAddr, [u8; 6]),
@@ -112,13 +130,17 @@ impl World {
     }
 
     pub fn tell_main(&mut self, h: usize, told: Told) {
+        let router = self.router.number;
         if let Some(process) = &mut self.hosts[h].process {
-            process.told.push_back(told);
+            process.told.push_back((router, told));
             self.poke(h);
         }
     }
 
     pub fn receive(&mut self, h: usize, arrived: Arrived) {
+        if self.is_foreign(h) {
+            return self.hear_foreign(h, arrived);
+        }
         if let Some(process) = &mut self.hosts[h].process
             && process.adverts.len() < BUFFER
         {
@@ -132,32 +154,68 @@ impl World {
         if let Some(process) = &mut self.hosts[h].process {
             process.idle = false;
             process.waking = false;
+            process.at.get_or_insert(0);
         }
         while self.hosts[h].paused == 0 {
             let clock = self.clock(h);
             let Some(process) = &mut self.hosts[h].process else { return };
-            let before = process.subject.state();
-            let command = process.subject.next_command(clock);
-            let after = process.subject.state();
-            self.watch_turn(h, before, after);
-            if let Some(command) = command {
-                self.carry_out(h, command);
+            if let Some(router) = process.at {
+                self.turn_to(router);
+                match self.next_command(h) {
+                    Some(command) => self.carry_out(h, command),
+                    None => self.end_turn(h),
+                }
+                continue;
+            }
+            if let Some(router) = process.due.pop_front() {
+                self.turn_to(router);
+                if let Some(process) = &mut self.hosts[h].process {
+                    process.at = Some(router);
+                }
+                self.tell(h, Input::Timeout);
                 continue;
             }
             let Some(picked) = self.pick(h) else { return self.wait(h) };
             if matches!(picked, Picked::Timer) {
                 self.watch_spin(h);
             }
-            self.turn(h, picked);
+            self.turn(h, picked, clock);
+        }
+    }
+
+    fn end_turn(&mut self, h: usize) {
+        let router = &self.router;
+        let deadline = router.cores[h].as_ref().map_or(Time::MAX, Subject::next_deadline);
+        if let Some(process) = &mut self.hosts[h].process {
+            process.at = None;
+            process.deadlines[router.number] = deadline;
+        }
+    }
+
+    fn next_command(&mut self, h: usize) -> Option<Command> {
+        let clock = self.clock(h);
+        let core = self.router.cores[h].as_mut()?;
+        let before = core.state();
+        let command = core.next_command(clock);
+        let after = core.state();
+        self.watch_turn(h, before, after);
+        command
+    }
+
+    /// Something has happened to the virtual router that is dealt with: its turn comes.
+    fn concern(&mut self, h: usize) {
+        let router = self.router.number;
+        if let Some(process) = &mut self.hosts[h].process {
+            process.deadlines[router] = Time::ZERO;
         }
     }
 
     /// One of what is ready, whichever.
     fn pick(&mut self, h: usize) -> Option<Picked> {
         let now = self.now;
-        let process = self.hosts[h].process.as_mut()?;
         // As a timer is set anew before each wait, one for a deadline that has moved never rings.
-        let deadline = process.subject.next_deadline();
+        let process = self.hosts[h].process.as_mut()?;
+        let deadline = process.next_deadline();
         let rings = process.alarm.is_some_and(|(at, of)| of == deadline && at <= now);
         let ready = [
             !process.adverts.is_empty(),
@@ -178,7 +236,7 @@ impl World {
                 process.alarm = None;
                 Some(Picked::Timer)
             }
-            2 => process.told.pop_front().map(Picked::Told),
+            2 => process.told.pop_front().map(|(router, told)| Picked::Told(router, told)),
             3 => process.reports.pop_front().map(Picked::Report),
             4 => {
                 process.terminate = false;
@@ -198,7 +256,7 @@ impl World {
         let now = self.now;
         let Some(process) = &mut self.hosts[h].process else { return };
         process.idle = true;
-        let deadline = process.subject.next_deadline();
+        let deadline = process.next_deadline();
         if process.alarm.is_none_or(|(_, of)| of != deadline) {
             let due = u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX).saturating_sub(offset);
             // Whole microseconds: a fraction more, never less.
@@ -208,39 +266,75 @@ impl World {
         }
     }
 
-    fn turn(&mut self, h: usize, picked: Picked) {
+    fn turn(&mut self, h: usize, picked: Picked, clock: Time) {
         match picked {
             Picked::Timer => {}
             Picked::Advert(arrived) => self.hear(h, arrived),
-            Picked::Told(Told::Kernel(answer)) => {
-                self.watch_answer(h, &answer);
-                self.tell(h, Input::Kernel(answer));
+            Picked::Told(router, told) => {
+                self.turn_to(router);
+                self.concern(h);
+                self.told(h, told);
             }
-            Picked::Told(Told::Link(up)) => {
-                let link = if up { Ok(()) } else { Err("the link of eth0 is down".to_owned()) };
-                self.watch_link(h, up);
-                self.tell(h, Input::Link(link));
-            }
-            Picked::Report(outcome) => self.tell(h, Input::Health(&outcome)),
-            Picked::Terminate => self.tell(h, Input::Shutdown),
-            Picked::Claim(address, mac) => self.tell(h, Input::Arp(address, mac)),
-            Picked::Order(drain) => self.tell(h, Input::Drain(drain)),
-            Picked::Gateway(gateway) => self.tell(h, Input::Gateway(gateway)),
-            Picked::Update(update) => self.update(h, update),
+            // Everything else is for all of them.
+            picked => self.each_router(|world| {
+                world.concern(h);
+                match &picked {
+                    Picked::Report(outcome) => world.tell(h, Input::Health(outcome)),
+                    Picked::Terminate => world.tell(h, Input::Shutdown),
+                    Picked::Claim(address, mac) => world.tell(h, Input::Arp(*address, *mac)),
+                    Picked::Order(drain) => world.tell(h, Input::Drain(*drain)),
+                    Picked::Gateway(gateway) => world.tell(h, Input::Gateway(*gateway)),
+                    Picked::Update(update) => world.update(h, update),
+                    Picked::Timer | Picked::Advert(_) | Picked::Told(..) => {}
+                }
+            }),
         }
-        let first = self.hosts[h].process.as_ref().is_some_and(|process| process.subject.adverts_first());
+        let first = self.router.cores[h].as_ref().is_some_and(Subject::adverts_first);
         if !first {
-            self.tell(h, Input::Timeout);
+            self.each_router(|world| {
+                world.concern(h);
+                world.tell(h, Input::Timeout);
+            });
         }
         while let Some(arrived) = self.hosts[h].process.as_mut().and_then(|p| p.adverts.pop_front()) {
             self.hear(h, arrived);
         }
-        if first {
-            self.tell(h, Input::Timeout);
+        if let Some(process) = &mut self.hosts[h].process {
+            let due = (0..process.deadlines.len()).filter(|router| process.deadlines[*router] <= clock);
+            process.due.extend(due);
         }
     }
 
+    fn told(&mut self, h: usize, told: Told) {
+        match told {
+            Told::Kernel(answer) => {
+                self.watch_answer(h, &answer);
+                self.tell(h, Input::Kernel(answer));
+            }
+            Told::Link(up) => {
+                let link = if up { Ok(()) } else { Err("the link of eth0 is down".to_owned()) };
+                self.watch_link(h, up);
+                self.tell(h, Input::Link(link));
+            }
+        }
+    }
+
+    /// Adverts of all virtual routers come in by the same socket. A core ignores what is not for it, and may be
+    /// spared it.
     fn hear(&mut self, h: usize, arrived: Arrived) {
+        let vrid = arrived.heard.advert.vrid;
+        self.each_router(|world| {
+            if world.router.vrid == vrid {
+                world.concern(h);
+                world.hear_own(h, arrived.clone());
+            } else if !world.plan.sorted {
+                world.concern(h);
+                world.tell(h, Input::Advert(arrived.heard.clone()));
+            }
+        });
+    }
+
+    fn hear_own(&mut self, h: usize, arrived: Arrived) {
         let Arrived { heard, from, at } = arrived;
         let priority = heard.advert.priority;
         self.say(|| format!("lb{h}: hears lb{from} with priority {priority}"));
@@ -253,13 +347,13 @@ impl World {
         }
     }
 
-    fn update(&mut self, h: usize, update: Update) {
+    fn update(&mut self, h: usize, update: &Update) {
         match update {
             Update::Members { version, members, read_at } => {
-                self.watch_members(h, version, &members);
-                self.tell(h, Input::Members(&members, Some(read_at)));
+                self.watch_members(h, *version, members);
+                self.tell(h, Input::Members(members, Some(*read_at)));
             }
-            Update::Confirmed { read_at } => self.tell(h, Input::Confirmed(read_at)),
+            Update::Confirmed { read_at } => self.tell(h, Input::Confirmed(*read_at)),
             Update::Unreachable => self.tell(h, Input::Unreachable),
         }
     }
@@ -267,103 +361,18 @@ impl World {
     /// Tells the agent something and sees what it makes of it.
     pub fn tell(&mut self, h: usize, input: Input) {
         let clock = self.clock(h);
-        let Some(process) = &mut self.hosts[h].process else { return };
-        let before = process.subject.state();
+        let Some(core) = &mut self.router.cores[h] else { return };
+        let before = core.state();
         let timer = matches!(input, Input::Timeout);
-        process.subject.tell(clock, input);
-        let after = process.subject.state();
+        core.tell(clock, input);
+        let after = core.state();
         self.watch_turn(h, before, after);
         if !timer || before != after {
             self.fruitful(h);
         }
     }
 
-    fn carry_out(&mut self, h: usize, command: Command) {
-        let clock = self.clock(h);
-        self.watch_command(h, &command);
-        if !matches!(command, Command::Tell(_)) {
-            self.fruitful(h);
-            self.say(|| format!("lb{h}: {command:?}"));
-        }
-        match command {
-            Command::Advertise { priority, to } => {
-                let sent = if self.hosts[h].mute == 0 {
-                    self.advertise(h, priority, &to);
-                    Ok(())
-                } else {
-                    Err("operation not permitted".to_owned())
-                };
-                // No turn: it only takes note.
-                if let Some(process) = &mut self.hosts[h].process {
-                    process.subject.tell(clock, Input::Sent(sent));
-                }
-            }
-            Command::Add { not_after } => self.request(h, Request::Add { not_after }),
-            Command::Renew { not_after } => self.request(h, Request::Renew { not_after }),
-            Command::Remove => self.request(h, Request::Remove),
-            Command::Announce => self.announce(h),
-            Command::Probe => self.probe(h),
-            Command::Ask(targets) => self.ask_for_life(h, &targets),
-            Command::Reread => self.reread(h),
-            Command::Hurry(hurry) => self.hurry(h, hurry),
-            Command::Tell(event) => {
-                match event {
-                    Event::Transition { from, to, why } => {
-                        self.say(|| format!("lb{h}: {from} -> {to}: {why}"));
-                    }
-                    Event::Detail(text) | Event::Notice(text) | Event::Warning(text) | Event::Alarm(text) => {
-                        self.say(|| format!("lb{h}: {text}"));
-                    }
-                }
-                return;
-            }
-            Command::Peers(_) | Command::Drained(_) => return,
-            Command::Exit => return self.exit(h),
-        }
-        // A process is stopped between any two commands, rarely; here on demand.
-        if self.hosts[h].pause_after.first().is_some_and(|left| *left == 0) {
-            self.hosts[h].pause_after.remove(0);
-            self.pause(h);
-        } else if let Some(left) = self.hosts[h].pause_after.first_mut() {
-            *left -= 1;
-        }
-    }
-
-    fn request(&mut self, h: usize, request: Request) {
-        if let Some(process) = &mut self.hosts[h].process {
-            process.thread.requests.push_back(request);
-            self.poke_thread(h);
-        }
-    }
-
-    fn exit(&mut self, h: usize) {
-        self.watch_exit(h);
-        self.end_process(h, "ends");
-    }
-
-    fn fruitful(&mut self, h: usize) {
-        if let Some(process) = &mut self.hosts[h].process {
-            process.fruitless = (0, 0);
-        }
-    }
-
-    /// The timer rings: again and again at one moment, with nothing to do, would be a busy loop.
-    fn watch_spin(&mut self, h: usize) {
-        let now = self.now;
-        let Some(process) = &mut self.hosts[h].process else { return };
-        let (at, count) = process.fruitless;
-        // A timer is late by 50 us at least, so that an idle process does not ring more often than that.
-        process.fruitless = if now.saturating_sub(at) < 500 { (at, count + 1) } else { (now, 0) };
-        if count > 3 {
-            let state = process.subject.state();
-            self.violated(
-                crate::watch::Property::Rest,
-                format!("lb{h} ({state}) is woken again and again with nothing to do"),
-            );
-        }
-    }
-
     pub fn state(&self, h: usize) -> Option<State> {
-        self.hosts[h].process.as_ref().map(|process| process.subject.state())
+        self.router.cores[h].as_ref().map(Subject::state)
     }
 }

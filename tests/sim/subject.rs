@@ -61,6 +61,12 @@ pub enum Mutation {
     EverybodySucceeds,
     /// A leaver answers another's priority 0.
     AnswersResignations,
+    /// First ranks are not spread.
+    EarlierIgnored,
+    /// Adverts of any virtual router count.
+    HearsAll,
+    /// A leaver repeats priority 0 five times an interval: each one restarts the Skew_Time of keepalived.
+    Insists,
 }
 
 /// What the agent is told.
@@ -96,6 +102,10 @@ pub struct Subject {
     members: Option<(Membership, Option<Time>)>,
     /// What a mutated core wants done besides.
     besides: VecDeque<Command>,
+    vrid: u8,
+    interval: Duration,
+    /// When it last said that it leaves, and to whom.
+    farewell: Option<(Time, Vec<IpAddr>)>,
 }
 
 /// The one check of each host.
@@ -106,9 +116,10 @@ impl Subject {
         match mutation {
             Some(Mutation::SameRank) => settings.priority = Some(100),
             Some(Mutation::Unguarded) => settings.guards = Guards::Off,
+            Some(Mutation::EarlierIgnored) => settings.earlier.clear(),
             _ => {}
         }
-        let lease = settings.lease.unwrap_or_default();
+        let (lease, interval, vrid) = (settings.lease.unwrap_or_default(), settings.interval, settings.vrid);
         let agent = Agent::new(settings, now);
         Subject {
             agent,
@@ -120,6 +131,9 @@ impl Subject {
             vouched: now,
             members: None,
             besides: VecDeque::new(),
+            vrid,
+            interval,
+            farewell: None,
         }
     }
 
@@ -132,7 +146,8 @@ impl Subject {
     }
 
     pub fn next_deadline(&self) -> Time {
-        self.agent.next_deadline()
+        let again = self.farewell.as_ref().map(|(at, _)| *at + self.interval / 5);
+        self.agent.next_deadline().min(again.unwrap_or(Time::MAX))
     }
 
     /// Whether the adverts that have arrived are handed in before time is looked at.
@@ -155,6 +170,11 @@ impl Subject {
             };
             if dropped {
                 continue;
+            }
+            if self.mutation == Some(Mutation::Insists)
+                && let Command::Advertise { priority, to } = &command
+            {
+                self.farewell = (*priority == 0).then(|| (now, to.clone()));
             }
             return Some(match (self.mutation, command) {
                 (Some(Mutation::LeaseUnchecked), Command::Add { .. }) => Command::Add { not_after: None },
@@ -201,7 +221,10 @@ impl Subject {
             Input::Sent(sent) => self.agent.handle_sent(now, sent),
             Input::Drain(drain) => self.agent.handle_drain(now, drain),
             Input::Shutdown => self.shutdown(now),
-            Input::Timeout => self.agent.handle_timeout(now),
+            Input::Timeout => {
+                self.agent.handle_timeout(now);
+                self.insist(now);
+            }
         }
     }
 
@@ -236,6 +259,7 @@ impl Subject {
             Some(Mutation::BelievesAnyResignation) if given_up && !active => {
                 heard.from = self.followed.unwrap_or(heard.from);
             }
+            Some(Mutation::HearsAll) => heard.advert.vrid = self.vrid,
             Some(Mutation::Impatient) => heard.advert.interval /= 4,
             Some(Mutation::EverybodySucceeds) if given_up && !active => return self.succeed(now, &heard),
             Some(Mutation::AnswersResignations) if given_up && active && self.stopping => {
@@ -258,6 +282,15 @@ impl Subject {
         self.agent.handle_members(now, &lonely, read_at);
         self.agent.handle_advert(now, heard);
         self.agent.handle_members(now, &members, read_at);
+    }
+
+    fn insist(&mut self, now: Time) {
+        self.farewell.take_if(|_| self.agent.state() != State::Active);
+        if let Some((at, to)) = &self.farewell
+            && now >= *at + self.interval / 5
+        {
+            self.besides.push_back(Command::Advertise { priority: 0, to: to.clone() });
+        }
     }
 
     fn shutdown(&mut self, now: Time) {

@@ -1,18 +1,20 @@
 //! The event loop: hosts, the faults that befall them, and time.
 
-use crate::kernel::{Kernel, News, Request};
-use crate::network::Obstacles;
+use crate::foreign::Foreign;
+use crate::kernel::{Kernel, Request};
+use crate::network::{GROUP, Obstacles};
 use crate::outside::Balancer;
-use crate::plan::{Fault, MS, Micros, Plan, SECOND, What};
+use crate::plan::{Fault, MS, Micros, Plan, SECOND};
 use crate::process::{Arrived, Process};
 use crate::random::Random;
+use crate::router::Router;
 use crate::subject::{CHECK, Input, Mutation, Subject};
-use crate::watch::{Property, Violation, Watch};
+use crate::watch::{Property, Violation};
 use outrider::core::advert::Checksum;
 use outrider::core::announce::Announcements;
 use outrider::core::auth::Auth;
 use outrider::core::members::Member;
-use outrider::core::{Force, Settings, Time};
+use outrider::core::{Settings, Time};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
@@ -23,19 +25,30 @@ pub enum Happening {
     Boot { host: usize },
     Run { host: usize, epoch: u32 },
     Thread { host: usize, epoch: u32 },
-    Rtnl { host: usize, epoch: u32, request: Request, sent: Time },
-    Expire { host: usize, expiry: u64 },
+    Rtnl { host: usize, epoch: u32, router: usize, request: Request, sent: Time },
+    Expire { host: usize, router: usize, expiry: u64 },
     Look { host: usize, epoch: u32, tick: u64 },
     Looked { host: usize, epoch: u32, look: u64 },
     Metadata { host: usize, epoch: u32, round: u64 },
     Advert { to: usize, arrived: Arrived },
-    Claim { to: usize, of: usize, vip: bool },
-    Question { to: usize, by: usize, vip: bool },
+    Claim { to: usize, of: usize, about: About },
+    Question { to: usize, by: usize, about: About },
     Gateway { host: usize, epoch: u32 },
     Ask,
     FaultBegins { fault: usize },
     FaultEnds { fault: usize },
     Resume { host: usize },
+    Foreign { host: usize, turn: u64 },
+    Script { host: usize, epoch: u32 },
+}
+
+/// Which address it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The virtual router's of this number.
+    Router(usize),
+    /// The station's own.
+    Station,
 }
 
 struct Entry {
@@ -71,6 +84,8 @@ pub struct Host {
     pub mac: [u8; 6],
     pub kernel: Kernel,
     pub process: Option<Process>,
+    /// What runs here is not ours.
+    pub foreign: Option<Foreign>,
     /// Number of the process.
     pub epoch: u32,
     pub powered: bool,
@@ -86,7 +101,7 @@ pub struct Host {
     pub pause_after: Vec<u32>,
     pub pause_in_thread: u32,
     /// How long those last that begin on demand.
-    pauses: Vec<Micros>,
+    pub pauses: Vec<Micros>,
 }
 
 impl Host {
@@ -98,8 +113,14 @@ impl Host {
         }
     }
 
+    /// Whether an agent of ours runs.
     pub fn running(&self) -> bool {
         self.process.is_some() && self.paused == 0
+    }
+
+    /// Whether a process lives, ours or not.
+    pub fn lives(&self) -> bool {
+        self.process.is_some() || self.foreign.as_ref().is_some_and(|foreign| foreign.alive)
     }
 }
 
@@ -112,14 +133,13 @@ pub struct World {
     order: u64,
     queue: BinaryHeap<Entry>,
     pub hosts: Vec<Host>,
-    pub vip: IpAddr,
     pub gateway: IpAddr,
     pub obstacles: Obstacles,
-    /// Who the client believes to have the address.
-    pub neighbour: Option<usize>,
     /// Who is a member, after each change so far: a bit for each host.
     pub labels: Vec<u32>,
-    pub watch: Watch,
+    /// The virtual router that is dealt with just now; the others are aside.
+    pub router: Router,
+    pub aside: Vec<Router>,
     pub violation: Option<Violation>,
     /// Violations of other properties do not count.
     only: Option<Property>,
@@ -127,7 +147,7 @@ pub struct World {
     pub events: u64,
 }
 
-fn address(last: usize) -> IpAddr {
+pub fn address(last: usize) -> IpAddr {
     IpAddr::from([10, 10, 10, u8::try_from(last).unwrap()])
 }
 
@@ -140,6 +160,7 @@ impl World {
                 mac: [2, 0, 0, 0, 0, u8::try_from(h).unwrap()],
                 kernel: Kernel::default(),
                 process: None,
+                foreign: plan.foreign[h].map(Foreign::new),
                 epoch: 0,
                 powered: true,
                 unplugged: 0,
@@ -159,14 +180,13 @@ impl World {
             hosts: hosts.collect(),
             obstacles: Obstacles::new(plan.hosts + 1),
             labels: vec![u32::MAX],
-            watch: Watch::new(&plan),
+            router: Router::new(&plan, 0),
+            aside: (1..plan.vrids.len()).map(|number| Router::new(&plan, number)).collect(),
             mutation,
             now: 0,
             order: 0,
             queue: BinaryHeap::new(),
-            vip: address(2),
             gateway: address(1),
-            neighbour: None,
             violation: None,
             only,
             trace: trace.then(Vec::new),
@@ -194,10 +214,11 @@ impl World {
             self.now = at;
             self.events += 1;
             self.happen(what);
-            self.watch_step();
+            self.each_router(World::watch_step);
         }
         if self.violation.is_none() {
-            self.watch_end();
+            self.each_router(World::watch_end);
+            self.judge_ranks();
         }
         (self.violation, self.trace.unwrap_or_default(), self.events)
     }
@@ -219,7 +240,9 @@ impl World {
     pub fn say(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let (seconds, micros) = (self.now / SECOND, self.now % SECOND);
-            trace.push(format!("{seconds:3}.{micros:06} {}", text()));
+            let router =
+                if self.aside.is_empty() { String::new() } else { format!("[{}] ", self.router.number) };
+            trace.push(format!("{seconds:3}.{micros:06} {router}{}", text()));
         }
     }
 
@@ -239,10 +262,16 @@ impl World {
             Happening::Boot { host } => self.start(host),
             Happening::Run { host, epoch } if self.current(host, epoch) => self.run(host),
             Happening::Thread { host, epoch } if self.current(host, epoch) => self.run_thread(host),
-            Happening::Rtnl { host, epoch, request, sent } => self.rtnl(host, epoch, request, sent),
-            Happening::Expire { host, expiry } if self.hosts[host].kernel.expiry == expiry => {
-                self.watch_expiry(host);
-                self.take(host, "expired", false);
+            Happening::Rtnl { host, epoch, router, request, sent } => {
+                self.turn_to(router);
+                self.rtnl(host, epoch, request, sent);
+            }
+            Happening::Expire { host, router, expiry } => {
+                self.turn_to(router);
+                if self.router.addresses[host].expiry == expiry {
+                    self.watch_expiry(host);
+                    self.take(host, "expired", false);
+                }
             }
             Happening::Look { host, epoch, tick } if self.current(host, epoch) => self.look(host, tick),
             Happening::Looked { host, epoch, look } if self.current(host, epoch) => self.looked(host, look),
@@ -250,27 +279,57 @@ impl World {
                 self.metadata(host, round);
             }
             Happening::Advert { to, arrived } if self.hosts[to].unplugged == 0 => self.receive(to, arrived),
-            Happening::Claim { to, of, vip } => self.claim(to, of, vip),
-            Happening::Question { to, by, vip } => self.question(to, by, vip),
+            Happening::Claim { to, of, about } => self.claim(to, of, about),
+            Happening::Question { to, by, about } => self.question(to, by, about),
             Happening::Gateway { host, epoch } if self.current(host, epoch) => self.find_gateway(host),
             Happening::Ask => self.ask(),
             Happening::FaultBegins { fault } => self.fault(fault, true),
             Happening::FaultEnds { fault } => self.fault(fault, false),
             Happening::Resume { host } => self.resume(host),
+            Happening::Foreign { host, turn } => self.run_foreign(host, turn),
+            Happening::Script { host, epoch } if self.hosts[host].epoch == epoch => self.run_script(host),
             _ => {}
         }
     }
 
-    fn start(&mut self, h: usize) {
-        if self.hosts[h].process.is_some() || !self.hosts[h].powered {
+    pub fn start(&mut self, h: usize) {
+        if self.hosts[h].lives() || !self.hosts[h].powered {
             return;
         }
+        if self.is_foreign(h) {
+            return self.start_foreign(h);
+        }
+        self.say(|| format!("lb{h}: the agent starts"));
+        self.hosts[h].epoch += 1;
+        let (version, clock) = (self.latest(), self.clock(h));
+        let mut process = Process::new(self.plan.vrids.len());
+        process.watcher.version = version;
+        self.hosts[h].process = Some(process);
+        let members = self.members(h, version);
+        let metadata = self.plan.metadata;
+        self.each_router(|world| {
+            let settings = world.settings(h);
+            world.router.cores[h] = Some(Subject::new(settings, world.mutation, clock));
+            world.watch_start(h);
+            world.watch_members(h, version, &members);
+            world.tell(h, Input::Members(&members, metadata.then_some(clock)));
+            world.tell(h, Input::Checks(&[CHECK.to_owned()]));
+        });
+        self.start_checks(h);
+        self.schedule_metadata(h, 20 * SECOND);
+        self.poke_thread(h);
+        let found = self.random.between(100, 5 * MS);
+        self.after(found, Happening::Gateway { host: h, epoch: self.hosts[h].epoch });
+        self.run(h);
+    }
+
+    fn settings(&self, h: usize) -> Settings {
         let plan = &self.plan;
-        let settings = Settings {
-            vrid: plan.vrid,
+        Settings {
+            vrid: self.router.vrid,
             version: plan.version,
             source: self.hosts[h].member.address,
-            addresses: vec![self.vip],
+            addresses: vec![self.router.vip],
             interval: Duration::from_micros(plan.interval),
             priority: plan.by_hand.as_ref().map(|priorities| priorities[h]),
             preempt: plan.preempt,
@@ -284,35 +343,14 @@ impl World {
                 interval: Duration::ZERO,
             },
             min_ttl: 255,
-            group: None,
+            group: plan.multicast.then_some(GROUP),
             checksum: Checksum::PseudoHeader,
             auth: Auth::None,
-            earlier: Vec::new(),
+            earlier: plan.vrids[..self.router.number].to_vec(),
             rise: 2,
             fall: 2,
             guards: plan.guards.clone(),
-        };
-        let clock = self.clock(h);
-        let subject = Subject::new(settings, self.mutation, clock);
-        self.say(|| format!("lb{h}: the agent starts"));
-        self.hosts[h].epoch += 1;
-        self.hosts[h].process = Some(Process::new(subject));
-        self.watch_start(h);
-        let version = self.latest();
-        let members = self.members(h, version);
-        if let Some(process) = &mut self.hosts[h].process {
-            process.watcher.version = version;
         }
-        self.watch_members(h, version, &members);
-        let metadata = self.plan.metadata;
-        self.tell(h, Input::Members(&members, metadata.then_some(clock)));
-        self.tell(h, Input::Checks(&[CHECK.to_owned()]));
-        self.start_checks(h);
-        self.schedule_metadata(h, 20 * SECOND);
-        self.poke_thread(h);
-        let found = self.random.between(100, 5 * MS);
-        self.after(found, Happening::Gateway { host: h, epoch: self.hosts[h].epoch });
-        self.run(h);
     }
 
     fn find_gateway(&mut self, h: usize) {
@@ -321,153 +359,5 @@ impl World {
             process.gateway = Some(gateway);
             self.poke(h);
         }
-    }
-
-    pub fn end_process(&mut self, h: usize, how: &str) {
-        if self.hosts[h].process.take().is_some() {
-            self.say(|| format!("lb{h}: the agent {how}"));
-            self.watch_death(h);
-        }
-        let host = &mut self.hosts[h];
-        host.parked.clear();
-        host.pause_after.clear();
-        host.pause_in_thread = 0;
-        host.pauses.clear();
-        host.paused = 0;
-    }
-
-    /// Stops the process for as long as the fault that asked for it says.
-    pub fn pause(&mut self, h: usize) {
-        if self.hosts[h].process.is_none() || self.hosts[h].pauses.is_empty() {
-            return;
-        }
-        let lasts = self.hosts[h].pauses.remove(0).min(self.plan.healed.saturating_sub(self.now));
-        self.hosts[h].paused += 1;
-        self.say(|| format!("lb{h}: the agent is stopped for {} ms", lasts / MS));
-        self.watch_pause(h);
-        self.after(lasts, Happening::Resume { host: h });
-    }
-
-    fn resume(&mut self, h: usize) {
-        if self.hosts[h].paused == 0 {
-            return;
-        }
-        self.hosts[h].paused -= 1;
-        if self.hosts[h].paused > 0 {
-            return;
-        }
-        self.say(|| format!("lb{h}: the agent goes on"));
-        self.watch_pause(h);
-        let epoch = self.hosts[h].epoch;
-        for what in std::mem::take(&mut self.hosts[h].parked) {
-            let delay = self.random.between(10, 100);
-            self.after(delay, what);
-        }
-        let (first, second) = (self.random.between(10, 100), self.random.between(10, 100));
-        self.after(first, Happening::Run { host: h, epoch });
-        self.after(second, Happening::Thread { host: h, epoch });
-    }
-
-    fn fault(&mut self, fault: usize, begins: bool) {
-        let Fault { at, until, what } = self.plan.faults[fault].clone();
-        self.say(|| format!("{} {what:?}", if begins { "begin:" } else { "end:  " }));
-        let count = |count: &mut u32| *count = if begins { *count + 1 } else { count.saturating_sub(1) };
-        self.watch_fault(&what, begins);
-        match what {
-            What::Crash(h) if begins => self.end_process(h, "is killed"),
-            What::Crash(h) => self.start(h),
-            What::PowerOff(h) if begins => {
-                self.end_process(h, "loses its power");
-                self.take(h, "is gone with the power", true);
-                self.hosts[h].powered = false;
-            }
-            What::PowerOff(h) => {
-                self.hosts[h].powered = true;
-                self.start(h);
-            }
-            What::Terminate(h) if begins => {
-                if let Some(process) = &mut self.hosts[h].process {
-                    process.terminate = true;
-                    self.poke(h);
-                }
-            }
-            What::Terminate(h) => {
-                self.end_process(h, "is killed");
-                self.start(h);
-            }
-            What::Pause { host, after } if begins && self.hosts[host].process.is_some() => {
-                self.hosts[host].pauses.push(until - at);
-                match after {
-                    None => self.pause(host),
-                    Some(commands) => self.hosts[host].pause_after.push(commands),
-                }
-            }
-            What::PauseInThread(h) if begins && self.hosts[h].process.is_some() => {
-                self.hosts[h].pauses.push(until - at);
-                self.hosts[h].pause_in_thread += 1;
-            }
-            What::Pause { .. } | What::PauseInThread(_) => {}
-            What::Balancers { hosts, hangs } => {
-                for h in hosts {
-                    let host = &mut self.hosts[h];
-                    count(if hangs { &mut host.hung_balancer } else { &mut host.dead_balancer });
-                    self.balancer_changed(h);
-                }
-            }
-            What::Unplugged(h) => {
-                count(&mut self.hosts[h].unplugged);
-                let up = self.hosts[h].unplugged == 0;
-                self.news(h, News::Link(up));
-            }
-            What::Cut { from, to, both } => {
-                self.obstacles.cut(from, to, begins);
-                if both {
-                    self.obstacles.cut(to, from, begins);
-                }
-            }
-            What::Loss(loss) => toggle(&mut self.obstacles.loss, loss, begins),
-            What::Slow(slow) => toggle(&mut self.obstacles.slow, slow, begins),
-            What::Contention(h) if begins => {
-                let kernel = &mut self.hosts[h].kernel;
-                kernel.locked_until = kernel.locked_until.max(until);
-            }
-            What::Contention(_) => {}
-            What::Refusal(h) => count(&mut self.hosts[h].kernel.refuses),
-            What::Deletion(h) if begins => self.take(h, "deleted by somebody else", false),
-            What::Deletion(_) => {}
-            // With a list of peers nobody ever sees a change.
-            What::Label(_) if !self.plan.metadata => {}
-            What::Label(host) => {
-                let now = *self.labels.last().unwrap();
-                self.labels.push(if begins { now & !(1 << host) } else { now | 1 << host });
-                for h in 0..self.plan.hosts {
-                    let seen = self.random.between(50 * MS, 3 * SECOND);
-                    self.schedule_metadata(h, seen);
-                }
-            }
-            What::Mute(h) => count(&mut self.hosts[h].mute),
-            What::Drain { host, force } => {
-                if let Some(process) = &mut self.hosts[host].process {
-                    let force = if force { Force::Yes } else { Force::No };
-                    process.orders.push_back(begins.then_some(force));
-                    self.poke(host);
-                }
-            }
-            What::NoMetadata(h) => {
-                count(&mut self.hosts[h].no_metadata);
-                let noticed = self.random.between(10 * MS, SECOND);
-                self.schedule_metadata(h, noticed);
-            }
-        }
-        self.watch_links();
-        self.watch_agreement();
-    }
-}
-
-fn toggle(values: &mut Vec<u64>, value: u64, begins: bool) {
-    if begins {
-        values.push(value);
-    } else if let Some(at) = values.iter().position(|other| *other == value) {
-        values.remove(at);
     }
 }

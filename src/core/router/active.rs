@@ -174,14 +174,21 @@ impl Router {
         (!silent).then_some(holding.advert_at)
     }
 
-    /// Whether the lease is over, so that the address must not be touched.
+    /// Whether the lease is over, so that the address must not be touched, nor anything be done that was decided
+    /// within it.
     pub fn is_overdue(&self, now: Time) -> bool {
-        self.holding.as_ref().is_some_and(|holding| holding.lease.is_over(now))
+        let until = self.holding.as_ref().map_or(self.lapse, |holding| holding.lease.until());
+        until.is_some_and(|until| now >= until)
+    }
+
+    /// Everything has been done that was decided before.
+    pub fn forget_lapse(&mut self) {
+        self.lapse = None;
     }
 
     /// Past the end of its lease a router is not Active any more, and says nothing.
     pub fn check_lease(&mut self, now: Time, out: &mut VecDeque<Command>) {
-        if self.is_overdue(now) {
+        if self.holding.is_some() && self.is_overdue(now) {
             self.too_late(now, out);
         }
     }
@@ -318,7 +325,7 @@ impl Router {
     }
 
     fn let_go(&mut self, now: Time, to: State, why: String, out: &mut VecDeque<Command>) {
-        self.holding = None;
+        self.lapse = self.holding.take().and_then(|holding| holding.lease.until());
         self.removing = Some(now);
         self.unanswered = self.unanswered.saturating_add(1);
         self.vacated = None;

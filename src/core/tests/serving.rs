@@ -197,6 +197,32 @@ fn what_was_decided_within_a_lease_is_not_done_after_it() {
     assert!(did.contains(&Command::Remove));
 }
 
+/// Of two virtual routers one was outranked, and the process was stopped while it did what the other one wanted
+/// (simulation, two routers, seed 37051).
+#[test]
+fn what_an_active_decided_before_it_stepped_down_is_not_done_after_its_lease() {
+    let mut trace = Trace::active_of(Settings { interval: 300 * MS, ..settings(11) }, &[12]);
+    let advert =
+        Advert { version: Version::V3, vrid: 2, priority: 200, interval: 300 * MS, addresses: vec![ip(2)] };
+    trace.agent.handle_advert(trace.now, &heard(12, advert));
+    assert_eq!(trace.state(), State::Backup);
+    let late = trace.now + 1050 * MS;
+    let mut did = Vec::new();
+    while let Some(command) = trace.agent.next_command(late) {
+        did.push(command);
+    }
+    assert!(!did.iter().any(Command::is_for_an_active), "{did:?}");
+    assert!(did.contains(&Command::Remove));
+}
+
+#[test]
+fn a_lease_that_is_over_does_not_keep_a_resignation_from_being_repeated() {
+    let mut trace = Trace::active_of(Settings { interval: 500 * MS, ..settings(11) }, &[12]);
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    trace.wait(1600);
+    assert_eq!(trace.sent(), [0, 0, 0]);
+}
+
 #[test]
 fn a_priority_0_that_waited_while_the_agent_slept_proves_nothing() {
     for queue in [&[0][..], &[50, 0][..]] {
