@@ -1,0 +1,146 @@
+//! A running group, and what befalls it.
+
+use crate::browser::Browser;
+use crate::site::{Site, shows};
+use outrider::lab::VIP;
+use std::time::{Duration, Instant};
+
+/// Everything that is asked for is asked of whom the page came from.
+async fn asks_only(browser: &Browser<'_>, url: &str) {
+    let requests = browser.requests().await;
+    assert!(requests.iter().any(|asked| *asked == format!("{url}group")), "{requests:?}");
+    let strangers: Vec<_> =
+        requests.iter().filter(|asked| !asked.starts_with(url) && !asked.starts_with("data:")).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[tokio::test]
+async fn a_failover_appears_by_itself() {
+    let site = Site::running(3, &[]).await;
+    let holder = site.lab.wait_for_holder(Duration::from_secs(30)).await.unwrap();
+    let browser = site.browser().await;
+    // Another's page, so that the news has a way to go.
+    let from = (holder + 1) % 3;
+    browser.open(&site.url(from)).await;
+    browser.wait(&format!("document.title === '{} holds {VIP}'", site.name(holder))).await;
+    browser.wait("document.querySelector('#alarms').innerText.includes('All well')").await;
+    for host in 0..3 {
+        browser.wait(&shows(site.name(host), if host == holder { "Active" } else { "Backup" })).await;
+    }
+    let head = browser.text("section.router").await;
+    assert!(
+        head.contains(&VIP.to_string()) && head.contains(&format!("{} holds it", site.name(holder))),
+        "{head}"
+    );
+    assert!(head.contains("tcp://127.0.0.1:80"), "the checks: {head}");
+    assert_eq!(browser.text("#by").await, format!("as seen by {}", site.name(from)));
+
+    // A person looks at something, and keeps looking at it.
+    browser.click("article:last-of-type summary").await;
+    browser.wait("document.querySelector('.settings')?.innerText.includes('OUTRIDER_VIP')").await;
+    browser.eval("window.same = document.querySelector('.settings'); scrollTo(0, 400)").await;
+    let place = browser.eval("return scrollY").await;
+    assert!(place.as_f64() > Some(100.0), "there is nothing to scroll: {place}");
+
+    let killed = Instant::now();
+    Site::kill(&site.balancers[holder]).await;
+    browser.wait("document.querySelector('tr.holds') && !document.title.startsWith('!')").await;
+    browser.wait(&shows(site.name(holder), "Fault")).await;
+    browser
+        .wait(&format!(
+            "document.title.endsWith(' holds {VIP}') && !document.title.startsWith('{}')",
+            site.name(holder)
+        ))
+        .await;
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?} is not \"a few seconds\"");
+
+    let line = browser.text(".line tbody").await;
+    let lines: Vec<&str> = line.lines().collect();
+    let lost = lines.iter().find(|line| line.contains("Active →") && line.contains("Fault"));
+    assert!(lost.is_some_and(|line| line.contains(site.name(holder))), "{line}");
+    assert!(
+        lines[..2].iter().any(|line| line.contains("Backup →") && line.contains("Active")),
+        "newest first: {line}"
+    );
+    browser
+        .wait(&format!(
+            "document.querySelector('#alarms').innerText.includes('{} cannot serve {VIP}')",
+            site.name(holder)
+        ))
+        .await;
+    assert_eq!(browser.eval("return scrollY").await, place);
+    assert_eq!(
+        browser.eval("return document.contains(window.same) && window.same.checkVisibility()").await,
+        true
+    );
+
+    asks_only(&browser, &site.url(from)).await;
+    assert_eq!(browser.complaints("").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_be_asked_is_shown_as_such() {
+    let mut site = Site::running(3, &[]).await;
+    let holder = site.lab.wait_for_holder(Duration::from_secs(30)).await.unwrap();
+    let (from, gone) = ((holder + 1) % 3, (holder + 2) % 3);
+    {
+        let browser = site.browser().await;
+        browser.open(&site.url(from)).await;
+        browser.wait(&shows(site.name(gone), "Backup")).await;
+        Site::kill(&site.agents[gone]).await;
+        browser.wait(&shows(site.name(gone), "Unreachable")).await;
+        let table = browser.text("section.router tbody").await;
+        assert!(table.contains("refused"), "and why: {table}");
+        let alarms = browser.text("#alarms").await;
+        assert!(
+            alarms.contains(&format!("{} (", site.name(gone))) && alarms.contains("cannot be asked"),
+            "{alarms}"
+        );
+        let line = browser.text(".line").await;
+        assert!(line.contains(site.name(gone)), "what it told is not forgotten: {line}");
+        asks_only(&browser, &site.url(from)).await;
+        assert_eq!(browser.complaints("").await, Vec::<String>::new());
+    }
+    site.agents[gone] = site.start_agent(gone, &[]).await;
+}
+
+#[tokio::test]
+async fn when_the_agent_is_gone_the_page_says_how_old_it_is_and_comes_back_by_itself() {
+    let mut site = Site::running(2, &[]).await;
+    let agents = std::mem::take(&mut site.agents);
+    let browser = site.browser().await;
+    browser.open(&site.url(0)).await;
+    browser.wait(&format!("document.title.endsWith(' holds {VIP}')")).await;
+    browser.eval("window.loaded = 'once'").await;
+    browser.wait("getComputedStyle(document.querySelector('#data')).opacity === '1'").await;
+    assert_eq!(browser.complaints("").await, Vec::<String>::new());
+    for agent in &agents {
+        Site::kill(agent).await;
+    }
+    browser.wait("!document.querySelector('#gone').hidden").await;
+    let said = browser.text("#gone").await;
+    assert!(said.contains("No contact with the agent on lb1"), "{said}");
+    assert!(said.contains("Ask another member: lb2"), "{said}");
+    // It counts up, though nobody answers.
+    browser
+        .wait("parseInt(document.querySelector('#age').innerText.match(/is (\\d+) s old/)?.[1]) >= 2")
+        .await;
+    browser
+        .wait("parseInt(document.querySelector('#age').innerText.match(/is (\\d+) s old/)?.[1]) >= 4")
+        .await;
+    browser.wait("document.title.startsWith('? no contact')").await;
+    browser.wait("Number(getComputedStyle(document.querySelector('#data')).opacity) < 0.6").await;
+    assert!(browser.text("section.router").await.contains(&VIP.to_string()), "what was known stays");
+    // Chromium itself tells of each request that failed.
+    assert_eq!(browser.complaints("net::ERR_CONNECTION_REFUSED").await, Vec::<String>::new());
+
+    let _again = (site.start_agent(0, &[]).await, site.start_agent(1, &[]).await);
+    browser.wait("document.querySelector('#gone').hidden").await;
+    browser
+        .wait(&format!("document.title.endsWith(' holds {VIP}') && !document.title.startsWith('?')"))
+        .await;
+    browser.wait("getComputedStyle(document.querySelector('#data')).opacity === '1'").await;
+    assert_eq!(browser.eval("return window.loaded").await, "once");
+    asks_only(&browser, &site.url(0)).await;
+}

@@ -1,0 +1,60 @@
+//! Hosts with a load balancer and an agent each.
+
+use crate::browser::{Browser, SOON};
+use outrider::lab::process::Process;
+use outrider::lab::{Lab, VIP};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_outrider");
+
+pub struct Site {
+    pub lab: Lab,
+    pub agents: Vec<Process>,
+    pub balancers: Vec<Process>,
+}
+
+impl Site {
+    /// Everything runs, and one host holds the address.
+    pub async fn running(hosts: usize, variables: &[(&str, &str)]) -> Site {
+        let lab = Lab::new(hosts, PROGRAM).await.unwrap();
+        let mut site = Site { lab, agents: Vec::new(), balancers: Vec::new() };
+        for host in 0..hosts {
+            site.balancers.push(site.lab.hosts()[host].start_balancer().await.unwrap());
+            let agent = site.start_agent(host, variables).await;
+            site.agents.push(agent);
+        }
+        site.lab.wait_for_holder(SOON).await.unwrap();
+        site
+    }
+
+    pub async fn start_agent(&self, host: usize, variables: &[(&str, &str)]) -> Process {
+        let vip = VIP.to_string();
+        let all = [&[("OUTRIDER_VIP", vip.as_str())], variables].concat();
+        self.lab.hosts()[host].start_agent(&all).await.unwrap()
+    }
+
+    pub async fn kill(process: &Process) {
+        process.kill9().unwrap();
+        process.wait(SOON).await.unwrap();
+    }
+
+    pub fn name(&self, host: usize) -> &str {
+        self.lab.hosts()[host].name()
+    }
+
+    pub fn url(&self, host: usize) -> String {
+        format!("http://{}:9112/", self.lab.hosts()[host].address())
+    }
+
+    /// Where the client is.
+    pub async fn browser(&self) -> Browser<'_> {
+        Browser::start(self.lab.client_namespace()).await
+    }
+}
+
+/// That a table of members has this host with this role.
+pub fn shows(host: &str, role: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('section.router tbody tr')].some(row => \
+         row.querySelector('th a').innerText === '{host}' && row.querySelector('.state').innerText.endsWith('{role}'))"
+    )
+}
