@@ -195,7 +195,7 @@ async fn what_others_say_is_text() {
     let forger = Forger::start(hostile).await;
     let browser = forger.browser().await;
     browser.wait("document.querySelector('#alarms .critical')").await;
-    assert_eq!(browser.text("#alarms li span:last-child").await, HOSTILE);
+    assert!(browser.text("#alarms").await.contains(HOSTILE));
     assert!(browser.text(".warnings").await.contains(&format!("7 × {HOSTILE}")));
     assert_eq!(
         browser.eval("return document.querySelectorAll('img, script[src], [onerror]').length").await,

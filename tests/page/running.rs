@@ -32,15 +32,16 @@ async fn a_failover_appears_by_itself() {
         head.contains(&VIP.to_string()) && head.contains(&format!("{} holds it", site.name(holder))),
         "{head}"
     );
-    assert!(head.contains("tcp://127.0.0.1:80"), "the checks: {head}");
+    assert!(head.contains("http://127.0.0.1:80/"), "the checks: {head}");
     assert_eq!(browser.text("#by").await, format!("as seen by {}", site.name(from)));
 
     // A person looks at something, and keeps looking at it.
     browser.click("article:last-of-type summary").await;
     browser.wait("document.querySelector('.settings')?.innerText.includes('OUTRIDER_VIP')").await;
-    browser.eval("window.same = document.querySelector('.settings'); scrollTo(0, 400)").await;
-    let place = browser.eval("return scrollY").await;
-    assert!(place.as_f64() > Some(100.0), "there is nothing to scroll: {place}");
+    browser.eval("window.same = document.querySelector('.settings'); window.same.scrollIntoView()").await;
+    browser.wait("scrollY > 100").await;
+    let place = "return Math.round(window.same.getBoundingClientRect().top)";
+    let before = browser.eval(place).await;
 
     let killed = Instant::now();
     Site::kill(&site.balancers[holder]).await;
@@ -55,25 +56,19 @@ async fn a_failover_appears_by_itself() {
     let took = killed.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?} is not \"a few seconds\"");
 
-    let line = browser.text(".line tbody").await;
-    let lines: Vec<&str> = line.lines().collect();
-    let lost = lines.iter().find(|line| line.contains("Active →") && line.contains("Fault"));
-    assert!(lost.is_some_and(|line| line.contains(site.name(holder))), "{line}");
-    assert!(
-        lines[..2].iter().any(|line| line.contains("Backup →") && line.contains("Active")),
-        "newest first: {line}"
-    );
+    let lines = browser.rows(".line").await;
+    let lost = lines.iter().find(|line| line.contains("Active → ✕Fault")).expect("its end");
+    assert!(lost.contains(site.name(holder)), "{lines:#?}");
+    assert!(lines[..2].iter().any(|line| line.contains("Backup → ●Active")), "newest first: {lines:#?}");
     browser
         .wait(&format!(
             "document.querySelector('#alarms').innerText.includes('{} cannot serve {VIP}')",
             site.name(holder)
         ))
         .await;
-    assert_eq!(browser.eval("return scrollY").await, place);
-    assert_eq!(
-        browser.eval("return document.contains(window.same) && window.same.checkVisibility()").await,
-        true
-    );
+    // Where it was, though there is more above it now: no new copy, and not moved.
+    assert_eq!(browser.eval("return document.contains(window.same)").await, true);
+    assert_eq!(browser.eval(place).await, before);
 
     asks_only(&browser, &site.url(from)).await;
     assert_eq!(browser.complaints("").await, Vec::<String>::new());
@@ -133,7 +128,7 @@ async fn when_the_agent_is_gone_the_page_says_how_old_it_is_and_comes_back_by_it
     browser.wait("Number(getComputedStyle(document.querySelector('#data')).opacity) < 0.6").await;
     assert!(browser.text("section.router").await.contains(&VIP.to_string()), "what was known stays");
     // Chromium itself tells of each request that failed.
-    assert_eq!(browser.complaints("net::ERR_CONNECTION_REFUSED").await, Vec::<String>::new());
+    assert_eq!(browser.complaints("net::ERR_").await, Vec::<String>::new());
 
     let _again = (site.start_agent(0, &[]).await, site.start_agent(1, &[]).await);
     browser.wait("document.querySelector('#gone').hidden").await;

@@ -22,7 +22,10 @@ impl Site {
             let agent = site.start_agent(host, variables).await;
             site.agents.push(agent);
         }
-        site.lab.wait_for_holder(SOON).await.unwrap();
+        if let Err(error) = site.lab.wait_for_holder(SOON).await {
+            let said: Vec<String> = site.agents.iter().map(|agent| agent.tail(20)).collect();
+            panic!("{error:#}\n{}", said.join("\n"));
+        }
         site
     }
 

@@ -5,7 +5,7 @@ use outrider::lab::VIP;
 
 #[tokio::test]
 async fn the_page_asks_for_the_token_and_keeps_it_for_the_tab() {
-    let token = ("OUTRIDER_STATUS_TOKEN", "open-sesame");
+    let token = ("OUTRIDER_STATUS_TOKEN", "open-sesame-0123456789");
     let site = Site::running(2, &[token]).await;
     let browser = site.browser().await;
     browser.open(&site.url(0)).await;
@@ -20,7 +20,7 @@ async fn the_page_asks_for_the_token_and_keeps_it_for_the_tab() {
     assert_eq!(browser.eval("return sessionStorage.length").await, 0);
     assert!(!browser.text("body").await.contains(&VIP.to_string()));
 
-    browser.type_into("#token", "open-sesame\u{E007}").await; // Enter
+    browser.type_into("#token", "open-sesame-0123456789\u{E007}").await; // Enter
     browser.wait("document.querySelector('#door').hidden").await;
     browser.wait(&format!("{} || {}", shows("lb1", "Active"), shows("lb2", "Active"))).await;
     // The members trust each other with it.
