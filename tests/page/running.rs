@@ -139,3 +139,21 @@ async fn when_the_agent_is_gone_the_page_says_how_old_it_is_and_comes_back_by_it
     assert_eq!(browser.eval("return window.loaded").await, "once");
     asks_only(&browser, &site.url(0)).await;
 }
+
+#[tokio::test]
+async fn two_addresses_of_both_families_are_of_the_same_hosts() {
+    let lists = "10.10.10.11,10.10.10.12,10.10.10.13;2001:db8::11,2001:db8::12,2001:db8::13";
+    let variables = [("OUTRIDER_VIP", "10.10.10.2;2001:db8::2"), ("OUTRIDER_PEERS", lists)];
+    let site = Site::with_ipv6(3, &variables).await;
+    let browser = site.browser().await;
+    browser.open(&site.url(0)).await;
+    browser.wait("/^lb\\d holds 10\\.10\\.10\\.2, lb\\d holds 2001:db8::2$/.test(document.title)").await;
+    // Who answers at two addresses is one host, and holds an address once.
+    browser
+        .wait("document.querySelector('#alarms').innerText.includes('All well: 3 of 3 hosts ready')")
+        .await;
+    assert_eq!(browser.eval("return document.querySelectorAll('.hosts article').length").await, 3);
+    assert_eq!(browser.eval("return document.querySelectorAll('tr.holds').length").await, 2);
+    assert_eq!(browser.rows("section.router").await.len(), 6);
+    assert_eq!(browser.complaints("").await, Vec::<String>::new());
+}

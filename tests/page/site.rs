@@ -15,9 +15,24 @@ pub struct Site {
 impl Site {
     /// Everything runs, and one host holds the address.
     pub async fn running(hosts: usize, variables: &[(&str, &str)]) -> Site {
+        Site::start(Lab::new(hosts, PROGRAM).await.unwrap(), variables).await
+    }
+
+    /// The same where hosts have IPv6 addresses besides: `2001:db8::11` and so on.
+    pub async fn with_ipv6(hosts: usize, variables: &[(&str, &str)]) -> Site {
         let lab = Lab::new(hosts, PROGRAM).await.unwrap();
+        for (host, last) in lab.hosts().iter().zip(11..) {
+            let address = format!("2001:db8::{last}/64").parse().unwrap();
+            let at_once = || std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0");
+            host.namespace().run(async move { at_once() }).await.unwrap().unwrap();
+            host.namespace().add_address("eth0", address).await.unwrap();
+        }
+        Site::start(lab, variables).await
+    }
+
+    async fn start(lab: Lab, variables: &[(&str, &str)]) -> Site {
         let mut site = Site { lab, agents: Vec::new(), balancers: Vec::new() };
-        for host in 0..hosts {
+        for host in 0..site.lab.hosts().len() {
             site.balancers.push(site.lab.hosts()[host].start_balancer().await.unwrap());
             let agent = site.start_agent(host, variables).await;
             site.agents.push(agent);
