@@ -87,6 +87,12 @@ impl<'a> Browser<'a> {
         }
     }
 
+    /// Waits until this text is shown within the first element of this kind.
+    pub async fn wait_for_text(&self, css: &str, text: &str) {
+        self.wait(&format!("document.querySelector({})?.innerText.includes({})", json!(css), json!(text)))
+            .await;
+    }
+
     /// The text that is shown of the first element of this kind.
     pub async fn text(&self, css: &str) -> String {
         let script = format!("return document.querySelector({})?.innerText ?? ''", json!(css));

@@ -24,7 +24,7 @@ async fn the_page_asks_for_the_token_and_keeps_it_for_the_tab() {
     browser.wait("document.querySelector('#door').hidden").await;
     browser.wait(&format!("{} || {}", shows("lb1", "Active"), shows("lb2", "Active"))).await;
     // The members trust each other with it.
-    browser.wait("document.querySelector('#alarms').innerText.includes('All well')").await;
+    browser.wait_for_text("#alarms", "All well").await;
 
     browser.open(&site.url(0)).await;
     browser.wait(&format!("document.title.endsWith(' holds {VIP}')")).await;
