@@ -5,7 +5,7 @@ use crate::config;
 use crate::core::event::State;
 use crate::plain;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -51,6 +51,14 @@ pub struct Report {
     pub status: Option<Status>,
     /// Why not.
     pub error: Option<String>,
+}
+
+impl Report {
+    /// Whether it was asked there, or sends adverts from there.
+    fn is_at(&self, address: &str) -> bool {
+        let mut routers = self.status.iter().flat_map(|status| &status.routers);
+        self.address == address || routers.any(|router| router.source.as_deref() == Some(address))
+    }
 }
 
 /// Something that is wrong.
@@ -122,6 +130,12 @@ impl Gatherer {
         }];
         let asked = others.into_iter().take(ASKED_MAX).map(|(address, name)| self.ask(address, name));
         members.extend(futures_util::future::join_all(asked).await);
+        // A member with an address of each family was asked twice. Its name alone could be another's, too.
+        let mut told = BTreeSet::new();
+        members.retain(|member| {
+            let agent = member.status.as_ref().map(|status| (status.name.clone(), status.started.to_bits()));
+            agent.is_none_or(|agent| told.insert(agent))
+        });
         let alarms = alarms(&members);
         let now = moment(SystemTime::now());
         let group = Arc::new(Group { version: VERSION, by: own.name.clone(), now, members, alarms });
@@ -202,7 +216,7 @@ pub fn alarms(members: &[Report]) -> Vec<Alarm> {
             .collect();
         let others: Vec<String> = (seen.iter())
             .filter_map(|(_, router)| router.holder.as_ref())
-            .filter(|holder| !holder.me && !members.iter().any(|member| member.address == holder.address))
+            .filter(|holder| !holder.me && !members.iter().any(|member| member.is_at(&holder.address)))
             .map(|holder| holder.name.clone())
             .collect();
         let fit =
@@ -238,6 +252,9 @@ pub fn alarms(members: &[Report]) -> Vec<Alarm> {
                     format!("{name} has never heard of {} ({})", other.name, other.address),
                 );
             }
+            if let (State::Fault, Some(why), false) = (router.state, &router.unfit, status.drained) {
+                alarm(Severity::Warning, format!("{name} cannot serve {}: {why}", router.name));
+            }
             if let Some(why) = &router.no_claim {
                 alarm(Severity::Critical, format!("{name} does not claim {}: {why}", router.name));
             }
@@ -260,7 +277,7 @@ pub fn alarms(members: &[Report]) -> Vec<Alarm> {
         }
     }
     alarms.sort_by_key(|alarm| alarm.severity);
-    let mut told = std::collections::BTreeSet::new();
+    let mut told = BTreeSet::new();
     alarms.retain(|alarm| told.insert(alarm.text.clone()));
     alarms
 }
