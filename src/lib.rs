@@ -4,11 +4,7 @@
 //!               config        settings: validated, typed, with the origin of every value
 //!                 │
 //!                 ▼
-<<<<<<< HEAD
 //!   metadata ─►         ─► net::vrrp, net::announce   adverts, ARP, neighbour discovery
-=======
-//!   metadata ─►         ─► net::vrrp, net::announce   adverts; ARP, neighbour discovery
->>>>>>> net
 //!   health   ─►  core   ─► net::address               the address, on a thread of its own
 //!   net      ─►         ─► health, metadata           look more often; read again
 //!                 ▲
@@ -23,11 +19,7 @@
 //! |---|---|
 //! | [`config`] | environment over a TOML file; every fault told at once |
 //! | [`core`] | who may hold the address, when, and what is to be done; no I/O, no clock |
-<<<<<<< HEAD
 //! | [`wire`] | VRRP, its authentication, ARP and neighbour discovery as bytes |
-=======
-//! | [`wire`] | VRRP, ARP and neighbour discovery as bytes |
->>>>>>> net
 //! | [`metadata`] | Rancher: who takes part, which ports are published |
 //! | [`health`] | does the load balancer answer? |
 //! | [`net`] | the kernel: interface, timer, lock, sockets, addresses |
