@@ -212,13 +212,13 @@ fn a_leaver_defends_the_address_against_another_one() {
     trace.did.clear();
     trace.wait(1);
     trace.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 12]));
-    trace.wait(250);
+    trace.wait(350);
     assert_eq!(trace.count(&Command::Announce), 6, "{:?}", trace.did);
     let mut yielding = Trace::active();
     yielding.act(Agent::handle_shutdown);
     yielding.did.clear();
     yielding.act(|agent, now| agent.handle_arp(now, ip(2), [2, 0, 0, 0, 0, 12]));
     yielding.hear(12, 100);
-    yielding.wait(250);
+    yielding.wait(400);
     assert_eq!(yielding.count(&Command::Announce), 0, "that was the successor");
 }
