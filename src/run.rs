@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::error;
 
-/// Pause between two looks at what is missing for a start, and between two tries to open lost sockets.
+/// Pause between two looks at what is missing for a start, and between two tries to open lost sockets or the local one.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.

@@ -4,7 +4,7 @@
 //! for either.
 
 use super::checks::Checks;
-use super::realtime;
+use super::{RETRY, realtime};
 use crate::config::{CheckSetting, Config, Peers};
 use crate::core::Time;
 use crate::health::Report;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{Notify, oneshot, watch};
 
-/// Pause between two looks at the default gateway, and between two tries to open the local socket.
+/// Pause between two looks at the default gateway.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What the thread tells, and what it can be told.
@@ -120,7 +120,8 @@ async fn listen(name: String, orders: mpsc::Sender<Request>) {
             Err(_) => {}
         }
         said = true;
-        tokio::time::sleep(PAUSE).await;
+        // The one before us may be about to end.
+        tokio::time::sleep(RETRY).await;
     }
 }
 
