@@ -88,7 +88,7 @@ impl Agent {
                 pids.push(child.parse()?);
             }
         }
-        ensure!(self.outrider || pids.len() > 1, "keepalived has no child");
+        ensure!(self.outrider || pids.len() > 1, "keepalived has no child; it said last:\n{}", self.process.tail(10));
         Ok(pids)
     }
 }
