@@ -88,7 +88,11 @@ impl Agent {
                 pids.push(child.parse()?);
             }
         }
-        ensure!(self.outrider || pids.len() > 1, "keepalived has no child; it said last:\n{}", self.process.tail(10));
+        ensure!(
+            self.outrider || pids.len() > 1,
+            "keepalived has no child; it said last:\n{}",
+            self.process.tail(10)
+        );
         Ok(pids)
     }
 }

@@ -134,21 +134,19 @@ async fn run(plan: &Plan, contender: Contender) -> Result<Run> {
     while held(&lab, 0) > 0 && begun.elapsed() < LIMIT {
         tokio::time::sleep(LOOK).await;
     }
-    let changes = changes(&lab);
-    let taken: Vec<Duration> = (changes.iter())
-        .filter(|change| change.host == 1 && change.held && change.at >= begun)
-        .map(|change| change.at - begun)
-        .collect();
-    let gone =
-        changes.iter().rfind(|change| change.host == 0 && !change.held).map(|change| change.at - begun);
+    let after: Vec<Change> = changes(&lab).into_iter().filter(|change| change.at >= begun).collect();
+    let times = |host, held| {
+        let wanted = move |change: &&Change| change.host == host && change.held == held;
+        after.iter().filter(wanted).map(move |change| change.at - begun)
+    };
     Ok(Run {
         contender,
         holder: holder_cost,
         backup: backup_cost,
         adverts,
-        first: taken.first().copied().context("nothing was taken")?,
-        last: taken.last().copied().context("nothing was taken")?,
-        gone: gone.filter(|_| held(&lab, 0) == 0),
+        first: times(1, true).next().context("nothing was taken")?,
+        last: times(1, true).next_back().context("nothing was taken")?,
+        gone: times(0, false).next_back().filter(|_| held(&lab, 0) == 0),
     })
 }
 
