@@ -26,6 +26,8 @@ impl Lateness {
         for advert in &run.adverts {
             times.entry(advert.vrid).or_default().push(advert.at);
         }
+        // Each CPU has a queue of its own for what arrives.
+        times.values_mut().for_each(|times| times.sort());
         let mut intervals: Vec<f64> = (times.values())
             .flat_map(|times| times.windows(2))
             .map(|pair| (pair[1] - pair[0]).as_secs_f64())
