@@ -36,8 +36,8 @@ pub struct VirtualRouter<'a> {
     pub config: &'a config::Router,
     /// Where it stands.
     pub place: Place,
-    /// Its mind.
-    pub agent: Agent,
+    /// Its mind. Elsewhere, so that a look at the others' deadlines, with every turn, does not go through all of memory.
+    pub agent: Box<Agent>,
     /// Its sockets.
     pub line: usize,
     /// When its core wants to be called.
@@ -128,7 +128,7 @@ impl<'a> VirtualRouter<'a> {
         Ok(VirtualRouter {
             number,
             config,
-            agent,
+            agent: Box::new(agent),
             line,
             deadline: now,
             drained: None,
