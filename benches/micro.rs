@@ -212,7 +212,7 @@ fn backup_hears_an_advert(bencher: Bencher) {
     };
     let checksum = Checksum::PseudoHeader;
     let heard = Heard { from: ip(12), ttl: 255, advert, checksum, proof: Proof::default() };
-    let mut hear = move |now| {
+    let mut hear = |now| {
         agent.handle_advert(now, black_box(&heard));
         agent.handle_timeout(now);
         carry_out(&mut agent, now)
@@ -223,6 +223,8 @@ fn backup_hears_an_advert(bencher: Bencher) {
         now += INTERVAL;
         hear(now)
     });
+    // Had it not been heard, it would have claimed the address.
+    assert_eq!(agent.state(), State::Backup);
 }
 
 #[divan::bench]

@@ -55,7 +55,8 @@ use tracing::error;
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets or the local one.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Datagrams that are heard in one go: a flood of them must not keep the core from its timers.
+/// Datagrams that are heard in one go, or two of each virtual router (after a pause all may have spoken): a flood of
+/// them must not keep the core from its timers.
 const DRAINED: usize = 128;
 
 /// How long those who are told of changes may keep the process from ending.
@@ -368,7 +369,7 @@ impl Runner {
 
     /// Adverts that are already here may have ended a silence: they are heard before time is looked at.
     fn drain(&mut self) {
-        for _ in 0..DRAINED {
+        for _ in 0..DRAINED.max(2 * self.routers.len()) {
             let Some((line, news)) = self.tools.lines.try_receive() else { return };
             self.take_news(line, news);
         }

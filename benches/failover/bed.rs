@@ -1,5 +1,6 @@
 //! The test bed: two hosts with haproxy and an agent each, a switch, a client. The same for every contender.
 
+use super::agent;
 use super::contender::{self, Agent, Contender, Standing};
 use super::load::{Load, SHORT, SLOW};
 use anyhow::{Context, Result, bail, ensure};
@@ -36,7 +37,7 @@ pub struct Bed {
 impl Bed {
     /// Builds it; no agent runs yet.
     pub async fn new() -> Result<Self> {
-        let lab = Lab::new(2, contender::outrider()).await?;
+        let lab = Lab::new(2, agent::outrider()).await?;
         lab.client().stop();
         let folder = tempfile::tempdir()?;
         let mut balancers = Vec::new();

@@ -1,22 +1,14 @@
 //! Who is measured, with which settings.
 
-use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use outrider::lab::process::Process;
+pub use super::agent::Agent;
+use super::agent::{KEEPALIVED, copy, outrider};
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use outrider::lab::{Host, VIP};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
-
-const KEEPALIVED: &str = "/usr/sbin/keepalived";
-
-/// The agent under test: Cargo's, or another build of it, such as the image's.
-pub fn outrider() -> PathBuf {
-    let other = std::env::var_os("OUTRIDER_BENCH_PROGRAM").filter(|path| !path.is_empty());
-    other.map_or_else(|| env!("CARGO_BIN_EXE_outrider").into(), PathBuf::from)
-}
 
 /// A program and its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +74,7 @@ impl Contender {
         !matches!(self, Self::Keepalived | Self::Tuned)
     }
 
-    /// Starts it on a host. `folder` is that host's own: each has a copy of the program there, so that the two
-    /// do not share memory that two machines would not share.
+    /// Starts it on a host. `folder` is that host's own.
     pub async fn start(self, host: &Host, peer: &Host, folder: &Path) -> Result<Agent> {
         let process = if self.is_outrider() {
             let mut command = command(folder, "run")?;
@@ -106,7 +97,7 @@ impl Contender {
             command.arg("--vrrp_pid").arg(folder.join("vrrp.pid"));
             host.start("keepalived", command).await?
         };
-        Ok(Agent { process, outrider: self.is_outrider() })
+        Ok(Agent::new(process, self.is_outrider()))
     }
 }
 
@@ -209,15 +200,6 @@ vrrp_instance apps-vips {{
     )
 }
 
-fn copy(program: &Path, folder: &Path) -> Result<PathBuf> {
-    let copy = folder.join(program.file_name().context("a program has a name")?);
-    if !copy.exists() {
-        fs::copy(program, &copy)
-            .with_context(|| format!("copy {}; apt-get install keepalived?", program.display()))?;
-    }
-    Ok(copy)
-}
-
 /// What an agent last said it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -226,35 +208,15 @@ pub enum Standing {
     Other,
 }
 
-/// A running contender on one host.
-pub struct Agent {
-    process: Process,
-    outrider: bool,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // Left alone, keepalived's child would tidy up after its parent while the next contender starts.
-        if let Err(error) = self.kill() {
-            eprintln!("cannot end {}: {error:#}", self.process.name());
-        }
-    }
-}
-
 impl Agent {
-    /// Its own process, the one that was started.
-    pub fn process(&self) -> &Process {
-        &self.process
-    }
-
     /// What it last said.
     pub fn standing(&self) -> Standing {
-        let words = if self.outrider {
+        let words = if self.is_outrider() {
             ["-> Active", "-> Backup", "-> Fault"]
         } else {
             ["Entering MASTER STATE", "Entering BACKUP STATE", "Entering FAULT STATE"]
         };
-        let lines = self.process.subscribe();
+        let lines = self.process().subscribe();
         let lines = lines.borrow();
         let last = lines.iter().rev().find_map(|line| words.iter().position(|word| line.text.contains(word)));
         match last {
@@ -266,15 +228,7 @@ impl Agent {
 
     /// Asks it to end.
     pub fn terminate(&self) -> Result<()> {
-        self.process.signal(Signal::SIGTERM)
-    }
-
-    /// Ends all of its processes as a crash would.
-    pub fn kill(&self) -> Result<()> {
-        // Stopped first, or keepalived's parent would start a new child, or its child end in good order because
-        // its parent has died.
-        self.signal_all(Signal::SIGSTOP)?;
-        self.signal_all(Signal::SIGKILL)
+        self.process().signal(Signal::SIGTERM)
     }
 
     /// Freezes all of its processes.
@@ -285,30 +239,5 @@ impl Agent {
     /// Ends [`Agent::freeze`].
     pub fn thaw(&self) -> Result<()> {
         self.signal_all(Signal::SIGCONT)
-    }
-
-    fn signal_all(&self, signal: Signal) -> Result<()> {
-        for pid in self.pids()? {
-            kill(Pid::from_raw(pid), signal).with_context(|| format!("{signal} to {pid}"))?;
-        }
-        Ok(())
-    }
-
-    /// Its process and that one's descendants, parents first; not the scripts, which come and go.
-    pub fn pids(&self) -> Result<Vec<i32>> {
-        if self.process.exit_status().is_some() {
-            return Ok(Vec::new());
-        }
-        let own = self.process.pid();
-        let program = fs::read_link(format!("/proc/{own}/exe"))?;
-        let mut pids = vec![own];
-        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
-        for child in children.split_ascii_whitespace() {
-            if fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|exe| exe == program) {
-                pids.push(child.parse()?);
-            }
-        }
-        ensure!(self.outrider || pids.len() > 1, "keepalived has no child");
-        Ok(pids)
     }
 }

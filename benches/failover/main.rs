@@ -10,13 +10,14 @@
 //!
 //! Needs haproxy, keepalived, curl and ss, and root or user namespaces.
 
+#[path = "../agent.rs"]
+mod agent;
 mod bed;
 mod contender;
 mod fault;
 mod load;
 mod picture;
 mod report;
-mod rest;
 mod stats;
 
 use anyhow::{Context, Result, bail};
@@ -204,7 +205,7 @@ async fn look_at_rest(bed: &mut Bed, span: Duration) -> Result<Rest> {
         load.stop();
     }
     let agents = [bed.agent(holder)?, bed.agent(1 - holder)?];
-    let costs = rest::costs(&agents, span).await?;
+    let costs = agent::costs(&agents, span).await?;
     let client = bed.lab.client_namespace();
     (bed.short, bed.slow) = (Load::start(client, load::SHORT), Load::start(client, load::SLOW));
     let [holder, backup] = costs[..] else { bail!("two agents have two costs") };

@@ -1,8 +1,9 @@
 //! The tables, as Markdown.
 
+use super::agent::Cost;
 use super::contender::Contender;
 use super::fault::{Fault, LIMIT, Run, Span};
-use super::stats::{Cost, Results, Series, Summary, count, summary};
+use super::stats::{Results, Series, Summary, count, summary};
 use std::fmt::Write as _;
 
 /// All tables.

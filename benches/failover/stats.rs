@@ -1,5 +1,6 @@
 //! Results, and their minimum, median, 99th percentile and maximum.
 
+use super::agent::Cost;
 use super::contender::Contender;
 use super::fault::{Fault, Run, Span};
 
@@ -26,15 +27,6 @@ pub struct Rest {
     pub contender: Contender,
     pub holder: Cost,
     pub backup: Cost,
-}
-
-/// What an agent costs on one host.
-#[derive(Clone, Copy)]
-pub struct Cost {
-    /// Share of one CPU.
-    pub cpu: f64,
-    /// Proportional set size of all its processes, in bytes.
-    pub pss: u64,
 }
 
 impl Results {

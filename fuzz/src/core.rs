@@ -9,6 +9,7 @@ mod scene;
 use arbitrary::{Result, Unstructured};
 use judge::Judge;
 use outrider::core::command::Command;
+use outrider::core::event::State;
 use outrider::core::members::Standing;
 use outrider::core::{Agent, Force, Kernel, Outcome, Settings, Time, Wish};
 use scene::{CHECKS, Scene};
@@ -48,18 +49,20 @@ struct Play {
     judge: Judge,
     now: Time,
     /// What the kernel has been asked and has not answered: when, and until when it may do it.
-    requests: VecDeque<(Request, Time, Option<Time>)>,
+    requests: VecDeque<(Wish, Time, Option<Time>)>,
     /// Whether it does so at once.
     prompt: bool,
+    /// What it does instead of what it is asked next.
+    odd: Option<Odd>,
     /// Whether adverts cannot be sent.
     mute: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Request {
-    Add,
-    Renew,
-    Remove,
+enum Odd {
+    Refuse,
+    /// It gets to see the request too late.
+    Sleep,
 }
 
 impl Play {
@@ -68,8 +71,8 @@ impl Play {
         let now = 1_000_000 * MS;
         let agent = Agent::new(scene.settings.clone(), now);
         let judge = Judge::new(&scene.settings, now);
-        let mut play =
-            Play { scene, agent, judge, now, requests: VecDeque::new(), prompt: true, mute: false };
+        let requests = VecDeque::new();
+        let mut play = Play { scene, agent, judge, now, requests, prompt: true, odd: None, mute: false };
         if input.ratio(7, 8)? {
             // Most begin as a fit Backup.
             let members = play.scene.members(&mut Unstructured::new(&[]))?;
@@ -194,16 +197,13 @@ impl Play {
             18 => self.tell(format_args!("unreachable"), Agent::handle_unreachable),
             19 => {
                 let why = "somebody else's".to_owned();
-                let answers = [
-                    Kernel::Gone,
-                    Kernel::Foreign(why.clone()),
-                    Kernel::ForeignGone,
-                    Kernel::Failed { to: Wish::Add, why: why.clone() },
-                    Kernel::Failed { to: Wish::Renew, why },
-                    Kernel::TooLate,
-                    Kernel::Removed,
-                ];
-                self.kernel(input.choose(&answers)?);
+                match input.int_in_range(0..=4)? {
+                    0 => self.kernel(&Kernel::Gone),
+                    1 => self.kernel(&Kernel::Foreign(why)),
+                    2 => self.kernel(&Kernel::ForeignGone),
+                    3 => self.odd = Some(Odd::Refuse),
+                    _ => self.odd = Some(Odd::Sleep),
+                }
             }
             20 => self.prompt = input.arbitrary()?,
             21 => {
@@ -253,11 +253,14 @@ impl Play {
     fn kernel_answers(&mut self, after_ms: u32) {
         let Some((request, asked, not_after)) = self.requests.pop_front() else { return };
         let sent = (asked + after_ms * MS).min(self.now);
-        let answer = match request {
-            _ if not_after.is_some_and(|limit| sent >= limit) => Kernel::TooLate,
-            Request::Add => Kernel::Added { sent },
-            Request::Renew => Kernel::Renewed { sent },
-            Request::Remove => Kernel::Removed,
+        let is_late = not_after.is_some_and(|limit| sent >= limit);
+        let answer = match (request, self.odd.take()) {
+            (Wish::Add | Wish::Renew, Some(Odd::Sleep)) => Kernel::TooLate,
+            _ if is_late => Kernel::TooLate,
+            (to, Some(Odd::Refuse)) => Kernel::Failed { to, why: "not permitted".to_owned() },
+            (Wish::Add, _) => Kernel::Added { sent },
+            (Wish::Renew, _) => Kernel::Renewed { sent },
+            (Wish::Remove, _) => Kernel::Removed,
         };
         self.kernel(&answer);
     }
@@ -297,11 +300,9 @@ impl Play {
                     let sent = if self.mute { Err("not permitted".to_owned()) } else { Ok(()) };
                     self.agent.handle_sent(self.now, sent);
                 }
-                Command::Add { not_after } => self.requests.push_back((Request::Add, self.now, not_after)),
-                Command::Renew { not_after } => {
-                    self.requests.push_back((Request::Renew, self.now, not_after))
-                }
-                Command::Remove => self.requests.push_back((Request::Remove, self.now, None)),
+                Command::Add { not_after } => self.requests.push_back((Wish::Add, self.now, not_after)),
+                Command::Renew { not_after } => self.requests.push_back((Wish::Renew, self.now, not_after)),
+                Command::Remove => self.requests.push_back((Wish::Remove, self.now, None)),
                 _ => {}
             }
         }
@@ -366,5 +367,8 @@ impl Play {
         let Settings { interval, .. } = self.scene.settings;
         let most = 8 + (self.now - began).as_nanos() / interval.as_nanos();
         assert!(u128::from(self.judge.adverts) <= most, "{} adverts, not {most}", self.judge.adverts);
+        self.settle();
+        let ends = self.judge.exited || !self.judge.stopping || self.agent.state() == State::Active;
+        assert!(ends, "does not end: {:?}", self.agent);
     }
 }

@@ -1,5 +1,6 @@
 //! keepalived's configuration, as the importer takes it.
 
+use outrider::config::{Config, Faults};
 use outrider::import::{Options, file, text};
 use std::path::Path;
 
@@ -33,6 +34,24 @@ pub fn run(data: &[u8]) {
     for line in imported.text.lines() {
         assert!(is_line(line, options.toml), "neither a remark nor a setting: {line:?}\n{}", imported.text);
     }
+    let settings = assignments(&imported.text);
+    if !options.toml && !settings.is_empty() {
+        let faults = Config::load(settings).err().map(|Faults(faults)| faults).unwrap_or_default();
+        let judged = imported.faults == faults
+            || imported.faults.iter().any(|fault| fault.contains("has no vrrp_instance"));
+        assert!(judged, "judged by something else: {:?}, not {faults:?}\n{}", imported.faults, imported.text);
+    }
+}
+
+/// As a shell reads them.
+fn assignments(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    let unquoted = |value: &str| match value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')) {
+        Some(inside) => inside.replace(r"'\''", "'"),
+        None => value.to_owned(),
+    };
+    pairs.map(|(name, value)| (name.to_owned(), unquoted(value))).collect()
 }
 
 fn is_line(line: &str, toml: bool) -> bool {

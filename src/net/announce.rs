@@ -17,8 +17,6 @@ const ETHERTYPE_OFFSET: u32 = 12;
 /// Where the IPv6 header in a frame says what it carries, and where an ICMPv6 message says what it is.
 const NEXT_HEADER_OFFSET: u32 = 14 + 6;
 const ICMPV6_TYPE_OFFSET: u32 = 14 + 40;
-/// A whole Ethernet frame.
-const BUFFER: usize = 1518;
 
 /// Another station says that an address is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,18 +111,15 @@ impl Announcer {
     /// # Errors
     /// As [`Receiver::receive`](super::vrrp::Receiver::receive), once for each of the two sockets.
     pub async fn heard(&self) -> io::Result<Claim> {
-        let (mut arp, mut ndp) = ([0; BUFFER], [0; BUFFER]);
         loop {
             let claim = tokio::select! {
-                length = self.arp.receive(&mut arp) => arp.get(..length?).and_then(arp::decode_frame)
+                claim = self.arp.receive(arp::decode_frame) => claim
                     .map(|claim| Claim { address: claim.address.into(), mac: claim.mac }),
-                length = self.ndp.receive(&mut ndp) => ndp.get(..length?).and_then(ndp::decode_frame)
+                claim = self.ndp.receive(ndp::decode_frame) => claim
                     .map(|claim| Claim { address: claim.address.into(), mac: claim.mac }),
-            };
-            if let Some(claim) = claim
-                // A hub or a bridge may bring back what we sent.
-                && claim.mac != self.mac()?
-            {
+            }?;
+            // A hub or a bridge may bring back what we sent.
+            if claim.mac != self.mac()? {
                 return Ok(claim);
             }
         }

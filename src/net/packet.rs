@@ -11,6 +11,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+/// Longer than any advert (8 + 255 x 16 bytes) with its IP header and an authentication trailer, and than any frame
+/// of ARP or neighbour discovery.
+const BUFFER: usize = 4608;
+
 /// Classic BPF (linux/bpf_common.h): load a byte, load a half-word, compare, return.
 pub(super) const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
 pub(super) const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
@@ -54,24 +58,35 @@ impl PacketSocket {
         Ok(PacketSocket { socket, interface: address })
     }
 
-    /// Waits for the next packet and returns its length. Cancel-safe.
-    pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Waits for the next packet of which `read` makes something. Cancel-safe.
+    pub(super) async fn receive<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> io::Result<T> {
         // An interface that goes down is told by an error alone: nothing becomes readable.
         let interest = Interest::READABLE | Interest::ERROR;
         loop {
-            if let Some(length) = self.socket.async_io(interest, || self.read(buffer)).await? {
-                return Ok(length);
+            // The buffer is no part of the future: waits are begun and given up thousands of times a second.
+            let next = self.socket.async_io(interest, || {
+                let mut buffer = [0; BUFFER];
+                Ok(self.read(&mut buffer)?.and_then(|length| read(buffer.get(..length)?)))
+            });
+            if let Some(next) = next.await? {
+                return Ok(next);
             }
         }
     }
 
-    /// The length of the next packet, if one is there.
-    pub(super) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    /// The next packet of which `read` makes something, if one is there.
+    pub(super) fn try_receive<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
+        let mut buffer = [0; BUFFER];
         loop {
-            match self.read(buffer) {
-                Ok(None) => {}
+            match self.read(&mut buffer) {
+                Ok(length) => {
+                    let next = length.and_then(|length| read(buffer.get(..length)?));
+                    if next.is_some() {
+                        return Ok(next);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
     }

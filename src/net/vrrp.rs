@@ -24,8 +24,6 @@ const TTL: u32 = 255;
 /// `TC_PRIO_INTERACTIVE` (linux/pkt_sched.h): ahead of the bulk in the interface's queue, and the highest that
 /// needs no capability.
 const PRIORITY: u32 = 6;
-/// Longer than any advert (8 + 255 x 16 bytes) with its IP header and an authentication trailer.
-const BUFFER: usize = 4608;
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
@@ -168,13 +166,7 @@ impl Receiver {
     /// interface that comes up again goes on by itself, one of an interface that was made anew does not, and
     /// the two cannot be told apart here: open anew. Opening fails while the interface is away.
     pub async fn receive(&self) -> io::Result<Received> {
-        let mut buffer = [0; BUFFER];
-        loop {
-            let length = self.socket.receive(&mut buffer).await?;
-            if let Some(received) = self.message(&buffer, length) {
-                return Ok(received);
-            }
-        }
+        self.socket.receive(|packet| self.message(packet)).await
     }
 
     /// The next message, if one has arrived already: for a look at the queue before silence is taken for death.
@@ -182,13 +174,7 @@ impl Receiver {
     /// # Errors
     /// As [`Receiver::receive`].
     pub fn try_receive(&self) -> io::Result<Option<Received>> {
-        let mut buffer = [0; BUFFER];
-        while let Some(length) = self.socket.try_receive(&mut buffer)? {
-            if let Some(received) = self.message(&buffer, length) {
-                return Ok(Some(received));
-            }
-        }
-        Ok(None)
+        self.socket.try_receive(|packet| self.message(packet))
     }
 
     /// How many packets were skipped because their IP header is broken, they are fragments, or they have an
@@ -197,8 +183,7 @@ impl Receiver {
         self.skipped.load(Ordering::Relaxed)
     }
 
-    fn message(&self, buffer: &[u8], length: usize) -> Option<Received> {
-        let packet = buffer.get(..length)?;
+    fn message(&self, packet: &[u8]) -> Option<Received> {
         let (is_vrrp, message) = match self.family {
             Family::V4 => (datagram::is_vrrp_v4(packet), datagram::read_v4(packet)),
             Family::V6 => (datagram::is_vrrp_v6(packet), datagram::read_v6(packet)),

@@ -40,8 +40,8 @@ pub struct VirtualRouter {
     pub config: Arc<config::Router>,
     /// Where it stands.
     pub place: Place,
-    /// Its mind.
-    pub agent: Agent,
+    /// Its mind. Elsewhere, so that a look at the others' deadlines, with every turn, does not go through all of memory.
+    pub agent: Box<Agent>,
     /// What is counted and timed of it.
     pub measures: Measures,
     /// Its sockets.
@@ -108,7 +108,7 @@ impl VirtualRouter {
             signing: Signing::new(&config.auth),
             number,
             config,
-            agent,
+            agent: Box::new(agent),
             measures: Measures::new(),
             line,
             deadline: now,

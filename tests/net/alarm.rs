@@ -87,3 +87,22 @@ fn a_wait_given_up_loses_no_ring() {
         assert!(now() >= at);
     });
 }
+
+#[test]
+fn put_off_it_rings_at_the_later_time_alone() {
+    run(async {
+        let mut alarm = Alarm::new().unwrap();
+        let start = now();
+        let later = start + Duration::from_millis(15);
+        alarm.set(Some(start + Duration::from_millis(5))).unwrap();
+        alarm.set(Some(later)).unwrap();
+        alarm.rung().await.unwrap();
+        assert!(now() >= later);
+        // Put off when the earlier time is over already, and brought forward again.
+        alarm.set(Some(now())).unwrap();
+        alarm.set(Some(now() + Duration::from_secs(60))).unwrap();
+        assert!(alarm.rung().now_or_never().is_none(), "rang at the earlier time");
+        alarm.set(Some(now() + Duration::from_millis(5))).unwrap();
+        alarm.rung().await.unwrap();
+    });
+}

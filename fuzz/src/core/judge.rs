@@ -31,8 +31,6 @@ pub struct Judge {
     pub followed: Option<(IpAddr, Time)>,
     // What it is.
     turn: Time,
-    /// When the present time as Active began.
-    since: Time,
     /// When the kernel may drop the address.
     until: Option<Time>,
     /// Its own priorities since all commands were last carried out.
@@ -41,6 +39,12 @@ pub struct Judge {
     state: State,
     /// The address was asked for, and not given back.
     asked: bool,
+    /// It has offered the address, and not changed state since.
+    offers: bool,
+    /// There was no reason to leave at some time since all commands were last carried out.
+    stays: bool,
+    /// Removals without an answer: until then answers are about an earlier time as Active.
+    unanswered: u32,
     /// The kernel has the address, and whether it had since all commands were last carried out.
     confirmed: bool,
     confirmed_lately: bool,
@@ -66,11 +70,13 @@ impl Judge {
             refused_until: Time::ZERO,
             followed: None,
             turn: now,
-            since: now,
             until: None,
             priorities: vec![1],
             state: State::Initialize,
             asked: false,
+            offers: false,
+            stays: true,
+            unanswered: 0,
             confirmed: false,
             confirmed_lately: false,
             exited: false,
@@ -94,7 +100,10 @@ impl Judge {
     /// Before an answer of the kernel is handed in.
     pub fn answer(&mut self, answer: &Kernel, now: Time) {
         match answer {
-            Kernel::Added { sent } | Kernel::Renewed { sent } if *sent >= self.since => {
+            Kernel::Removed | Kernel::Failed { to: Wish::Remove, .. } => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+            }
+            Kernel::Added { sent } | Kernel::Renewed { sent } if self.unanswered == 0 => {
                 let until = self.settings.lease.map(|lease| *sent + lease);
                 self.until = self.until.max(until);
                 self.confirmed |= matches!(answer, Kernel::Added { .. });
@@ -112,6 +121,7 @@ impl Judge {
         self.turn_of_commands(before, after, now);
         self.turn = now;
         assert_ne!(priority, 0, "its own priority is 0");
+        self.stays |= !self.leaves();
         self.priorities.push(priority);
     }
 
@@ -126,15 +136,18 @@ impl Judge {
         assert!(!(lapsed && after == State::Active), "is Active though its lease is over");
     }
 
+    fn leaves(&self) -> bool {
+        self.stopping || self.drained || !self.member
+    }
+
     fn longest_master_down(&self) -> Duration {
         let interval = self.settings.interval.max(Duration::from_millis(40_950));
         timing::master_down(self.settings.version, 1, interval)
     }
 
     fn claim(&mut self, now: Time) {
-        assert!(self.member, "claims and is no member");
+        assert!(!self.leaves(), "claims and should leave");
         assert!(self.link, "claims without a link");
-        assert!(!self.stopping && !self.drained, "claims and should leave");
         assert!(!self.foreign, "claims what is somebody else's");
         assert!(now >= self.refused_until, "claims what the kernel has just refused");
         assert!(!self.nothing_to_check, "claims without knowing what to check");
@@ -143,7 +156,6 @@ impl Judge {
         if let Some((from, until)) = self.followed.filter(|_| !self.settings.preempt) {
             assert!(now >= until, "claims over {from}, whose adverts come");
         }
-        self.since = now;
         self.until = self.settings.lease.map(|lease| now + lease);
         self.followed = None;
         self.confirmed = false;
@@ -163,6 +175,10 @@ impl Judge {
                 assert!(known, "priority {priority} is not its own: {:?}", self.priorities);
                 let allowed = active || *priority == 0 && self.state == State::Fault;
                 assert!(allowed, "an advert of priority {priority} as {:?}", self.state);
+                // Priority 1: nobody took it.
+                let fits = !self.offers || self.stays || *priority <= 1;
+                assert!(fits, "an advert of priority {priority} of a leaver");
+                self.offers |= active && *priority == 0;
                 self.adverts += u32::from(*priority > 0);
             }
             Command::Add { not_after } => {
@@ -174,7 +190,10 @@ impl Judge {
                 self.touch(not_after, now);
                 assert!(active && self.asked, "renews as {:?}", self.state);
             }
-            Command::Remove => self.asked = false,
+            Command::Remove => {
+                self.asked = false;
+                self.unanswered += 1;
+            }
             Command::Announce => {
                 assert!(active && self.asked, "announces as {:?}", self.state);
                 assert!(self.confirmed_lately, "announces what the kernel does not have yet");
@@ -222,6 +241,7 @@ impl Judge {
         ];
         assert!(known.contains(&(from, to)), "{from} -> {to}");
         self.state = to;
+        self.offers = false;
     }
 
     /// After all commands were carried out.
@@ -230,5 +250,6 @@ impl Judge {
         assert_eq!(self.asked, self.state == State::Active, "{:?} and the address do not fit", self.state);
         self.priorities = vec![agent.priority()];
         self.confirmed_lately = self.confirmed;
+        self.stays = !self.leaves();
     }
 }
