@@ -32,8 +32,11 @@ impl<'a> Browser<'a> {
         let (chromium, chromedriver) =
             (tool("chromium", "chromium"), tool("chromedriver", "chromium-driver"));
         let home = TempDir::new().unwrap();
-        let mut command = Command::new(chromedriver);
-        command.arg(format!("--port={PORT}")).env("HOME", home.path());
+        // In a process namespace of their own the browsers end with the driver, however that ends: they would go on for
+        // ever, busily.
+        let mut command = Command::new(tool("unshare", "util-linux"));
+        command.args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc"]);
+        command.arg(chromedriver).arg(format!("--port={PORT}")).env("HOME", home.path());
         let driver = Process::start(namespace, "chromedriver", command).await.unwrap();
         driver.wait_for_line("started successfully", SOON).await.unwrap();
 
