@@ -44,7 +44,8 @@ async fn garbage_is_refused_and_clients_that_say_nothing_disturb_nobody() -> Res
     let host = site.namespace(0);
     let since = Instant::now();
     let answer = ask(host, b"give me the keys\n".to_vec()).await?;
-    let wanted = r#"{"ok":false,"message":"not understood; one of: drain, drain --force, undrain"}"#;
+    let wanted =
+        r#"{"ok":false,"message":"not understood; one of: status, group, drain, drain --force, undrain"}"#;
     ensure!(answer.trim() == wanted, "{answer}");
     for garbage in [vec![0xff; 64], vec![b'a'; 1 << 20], b"\n".to_vec(), b"drain\0\n".to_vec(), vec![0; 300]]
     {
