@@ -10,3 +10,4 @@ mod group;
 mod reload;
 mod site;
 mod table;
+mod telling;
