@@ -74,11 +74,15 @@ pub enum Update {
         snapshot: Box<Snapshot>,
         /// When the request that brought it was sent; none: it comes from the state file, its age is unknown.
         read_at: Option<Time>,
+        /// The service's version of its data; empty: not known.
+        version: String,
     },
     /// The snapshot in force was still current when a request was sent at this time.
     Confirmed {
         /// When it was sent.
         read_at: Time,
+        /// The service's version of its data.
+        version: String,
     },
     /// There is no usable answer: none came, or it is broken, or about another host. The snapshot in force, if
     /// there is one, stays so.
@@ -218,8 +222,11 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
     }
 
     async fn accept(&mut self, reading: Reading, version: String, read_at: Time) -> Result<(), Fault> {
-        self.understand(&reading, Some(read_at)).await?;
-        self.version = version;
+        let former = std::mem::replace(&mut self.version, version);
+        if let Err(refusal) = self.understand(&reading, Some(read_at)).await {
+            self.version = former;
+            return Err(refusal.into());
+        }
         self.read = Instant::now();
         if let Some(trouble) = self.trouble.take() {
             let Trouble { since, tries, .. } = trouble;
@@ -247,9 +254,10 @@ impl<L: Fn() -> Local + Send> Watcher<L> {
         if !known {
             info!("metadata: {snapshot}");
         }
+        let version = self.version.clone();
         let update = match read_at {
-            Some(read_at) if known && self.live => Update::Confirmed { read_at },
-            _ => Update::Snapshot { snapshot: Box::new(snapshot.clone()), read_at },
+            Some(read_at) if known && self.live => Update::Confirmed { read_at, version },
+            _ => Update::Snapshot { snapshot: Box::new(snapshot.clone()), read_at, version },
         };
         self.live = live;
         self.snapshot = Some(snapshot);

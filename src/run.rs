@@ -155,6 +155,7 @@ struct Look {
 struct Known {
     snapshot: Snapshot,
     read_at: Time,
+    version: String,
 }
 
 /// The running agent.
@@ -347,7 +348,7 @@ impl Runner {
                     let source = place.source;
                     let mut router =
                         VirtualRouter::start(number, config, earlier, place, lock, &mut self.tools)?;
-                    if let Some(Known { snapshot, read_at }) = &self.known {
+                    if let Some(Known { snapshot, read_at, .. }) = &self.known {
                         router.take_snapshot(snapshot, *read_at, &mut self.tools);
                     } else if let Ok(members) = membership(&router.config, source, None) {
                         router.agent.handle_members(alarm::now(), &members, None);
@@ -470,16 +471,17 @@ impl Runner {
     fn update(&mut self, update: Update) {
         let now = alarm::now();
         match update {
-            Update::Snapshot { snapshot, read_at } => {
+            Update::Snapshot { snapshot, read_at, version } => {
                 let read_at = read_at.unwrap_or(outside::AGES_AGO);
                 self.unreachable = false;
                 self.with_all(|router, tools| router.take_snapshot(&snapshot, read_at, tools));
-                self.known = Some(Known { snapshot: *snapshot, read_at });
+                self.known = Some(Known { snapshot: *snapshot, read_at, version });
             }
-            Update::Confirmed { read_at } => {
+            Update::Confirmed { read_at, version } => {
                 self.unreachable = false;
                 if let Some(known) = &mut self.known {
                     known.read_at = read_at;
+                    known.version = version;
                 }
                 self.with_all(|router, _| router.agent.handle_confirmed(now, read_at));
             }

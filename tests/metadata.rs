@@ -101,7 +101,7 @@ impl Rig {
     async fn snapshot(&mut self) -> Snapshot {
         loop {
             match self.next().await {
-                Update::Snapshot { snapshot, read_at: Some(_) } => return *snapshot,
+                Update::Snapshot { snapshot, read_at: Some(_), .. } => return *snapshot,
                 Update::Confirmed { .. } => {}
                 other => panic!("not a snapshot: {other:?}"),
             }

@@ -78,7 +78,9 @@ impl Runner {
             return None;
         }
         let confirmed_ago = self.known.as_ref().map(|Known { read_at, .. }| ago(now, *read_at));
-        Some(Metadata { confirmed_ago, reachable: !self.unreachable && self.known.is_some() })
+        let version =
+            self.known.as_ref().map(|known| known.version.clone()).filter(|known| !known.is_empty());
+        Some(Metadata { version, confirmed_ago, reachable: !self.unreachable && self.known.is_some() })
     }
 
     fn router(&self, router: &VirtualRouter, view: &View, now: Time) -> Router {

@@ -50,6 +50,8 @@ pub struct Status {
 /// Rancher's metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
+    /// The service's version of its data; none: not known.
+    pub version: Option<String>,
     /// When it was read, or confirmed, last; none: never.
     pub confirmed_ago: Option<f64>,
     /// Whether the service answers.

@@ -22,7 +22,8 @@ pub fn status(status: &Status) -> String {
             .map_or("never confirmed".to_owned(), |ago| format!("confirmed {} ago", long(ago)));
         let _ = writeln!(
             text,
-            "metadata: {age}{}",
+            "metadata: {}{age}{}",
+            metadata.version.as_ref().map_or(String::new(), |version| format!("version {version}, ")),
             if metadata.reachable { "" } else { ", the service does not answer" }
         );
     }

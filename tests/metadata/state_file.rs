@@ -37,13 +37,13 @@ async fn it_stands_in_until_the_service_answers() {
     assert_eq!(directory.path().read_dir().unwrap().count(), 1, "something was left beside it");
 
     let (mut rig, first) = start_alone(&path).await;
-    let Update::Snapshot { snapshot, read_at: None } = first else { panic!("{first:?}") };
+    let Update::Snapshot { snapshot, read_at: None, .. } = first else { panic!("{first:?}") };
     assert_eq!(others(&snapshot), ["node2"]);
     assert_eq!(snapshot.ports_of(&None).len(), 1);
     assert!(matches!(rig.next().await, Update::Unreachable { .. }));
     rig.server.set_fault(Fault::None);
     // The same, but fresh now.
-    let Update::Snapshot { snapshot: fresh, read_at: Some(_) } = rig.fresh().await else {
+    let Update::Snapshot { snapshot: fresh, read_at: Some(_), .. } = rig.fresh().await else {
         panic!("still not live")
     };
     assert_eq!(fresh, snapshot);
@@ -151,7 +151,7 @@ async fn addresses_that_come_late_make_it_good() {
     loop {
         match updates.recv().await.unwrap() {
             Update::Unreachable { .. } => {}
-            Update::Snapshot { snapshot, read_at: None } => return assert_eq!(snapshot.me.uuid, NODE1),
+            Update::Snapshot { snapshot, read_at: None, .. } => return assert_eq!(snapshot.me.uuid, NODE1),
             other => panic!("{other:?}"),
         }
     }

@@ -23,7 +23,7 @@ async fn the_real_answers_of_three_hosts() {
     for n in [1, 2, 3] {
         let before = now();
         let mut rig = Rig::new(&World::from_answer(answer(n)), n).await;
-        let Update::Snapshot { snapshot, read_at: Some(read_at) } = rig.next().await else {
+        let Update::Snapshot { snapshot, read_at: Some(read_at), .. } = rig.next().await else {
             panic!("no snapshot")
         };
         assert!(before <= read_at && read_at <= now());
@@ -154,7 +154,7 @@ async fn a_nudge_cuts_the_long_poll_short() {
     let nudged = (now(), Instant::now());
     rig.nudge.notify_one();
     match rig.next().await {
-        Update::Confirmed { read_at } => assert!(read_at >= nudged.0),
+        Update::Confirmed { read_at, .. } => assert!(read_at >= nudged.0),
         other => panic!("{other:?}"),
     }
     assert!(nudged.1.elapsed() < Duration::from_secs(1), "{:?}", nudged.1.elapsed());

@@ -27,7 +27,10 @@ async fn the_document_says_who_holds_the_address_since_when_and_why() {
     assert!(router.members.iter().all(|member| member.listed));
     assert_eq!(router.members.iter().filter(|member| member.me).count(), 1);
     let metadata = status.metadata.as_ref().unwrap();
-    assert!(metadata.reachable && metadata.confirmed_ago.unwrap() < 30.0, "{metadata:?}");
+    assert!(
+        metadata.version.is_some() && metadata.reachable && metadata.confirmed_ago.unwrap() < 30.0,
+        "{metadata:?}"
+    );
     let changes: Vec<_> = status.transitions.iter().map(|change| (change.from, change.to)).collect();
     assert_eq!(changes.last(), Some(&(State::Backup, State::Active)), "{changes:?}");
     let setting = |name: &str| status.settings.iter().find(|setting| setting.name == name).unwrap();
