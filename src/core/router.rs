@@ -295,7 +295,9 @@ impl Router {
         out: &mut VecDeque<Command>,
     ) {
         let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
-        if self.state == State::Active && advert.priority > 0 && self.resigned.is_some_and(overtaken) {
+        // Whoever has not acted on it yet, or has taken the address because of it, is not misled.
+        let stands = self.state == State::Active || self.vacated.is_some();
+        if advert.priority > 0 && stands && self.resigned.is_some_and(overtaken) {
             return;
         }
         if advert.priority == 0 {

@@ -99,6 +99,27 @@ fn an_advert_that_the_network_let_priority_0_overtake_takes_nothing_back() {
     assert_eq!(trace.state(), State::Backup, "the leaver has changed its mind");
 }
 
+/// Both may be read in one go, before the successor has acted.
+#[test]
+fn a_backup_is_not_misled_by_it_either() {
+    let mut trace = Trace::backup();
+    trace.wait(200);
+    trace.hear(12, 150);
+    trace.wait(200);
+    let advert = |priority| Advert {
+        version: Version::V3,
+        vrid: 2,
+        priority,
+        interval: 200 * MS,
+        addresses: vec![ip(2)],
+    };
+    trace.act(|agent, now| {
+        agent.handle_advert(now, &heard(12, advert(0)));
+        agent.handle_advert(now, &heard(12, advert(150)));
+    });
+    assert_eq!(trace.state(), State::Active);
+}
+
 #[test]
 fn a_successor_insists_since_the_leaver_may_die_before_it_has_let_go() {
     let mut trace = Trace::backup();
