@@ -295,9 +295,8 @@ impl Router {
         out: &mut VecDeque<Command>,
     ) {
         let overtaken = |(who, at): (IpAddr, Time)| who == from && now < at + OVERTAKEN;
-        // Whoever has not acted on it yet, or has taken the address because of it, is not misled.
-        let stands = self.state == State::Active || self.vacated.is_some();
-        if advert.priority > 0 && stands && self.resigned.is_some_and(overtaken) {
+        // A Backup believes it: after a pause both are read in one go, and the leaver may have changed its mind.
+        if self.state == State::Active && advert.priority > 0 && self.resigned.is_some_and(overtaken) {
             return;
         }
         if advert.priority == 0 {

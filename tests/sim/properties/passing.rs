@@ -117,7 +117,9 @@ impl World {
             let text = format!("lb{leaver} was told to leave at {}, and nobody holds", planned.since);
             self.violated(Property::HandOver, text);
         }
-        let successor = self.plan.skew(1) + 2 * self.plan.net.longest();
+        // Where the network swaps it and the advert before it, the leaver has to say it again.
+        let again = self.plan.interval * 3 / 2;
+        let successor = self.plan.skew(1) + 2 * self.plan.net.longest() + again;
         if planned.done.is_none() && self.now > planned.since + successor + OVERLAP + 5 * SLACK {
             let text = format!("lb{leaver} was told to leave at {}, and still holds", planned.since);
             self.violated(Property::HandOver, text);

@@ -1,16 +1,13 @@
 //! What is seen of each agent: what it is told, what it becomes, and what it does.
 
 use super::{Following, Property, Tenure};
-use crate::plan::{MS, Micros};
+use crate::plan::Micros;
 use crate::subject::Subject;
 use crate::world::World;
 use outrider::core::Kernel as Answer;
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::{Membership, Standing};
-
-/// An advert that comes so soon after its sender's priority 0 was sent before it.
-const OVERTAKEN: Micros = 20 * MS;
 
 impl World {
     pub fn watch_members(&mut self, h: usize, version: u64, members: &Membership) {
@@ -82,11 +79,7 @@ impl World {
         let own = self.router.cores[h].as_ref().map_or(0, Subject::priority);
         let seen = &mut self.router.watch.seen[h];
         let ignored = self.plan.preempt && priority < own;
-        // The network swapped the two.
-        let overtaken = |following: Following| {
-            following.from == from && following.resigned.is_some_and(|resigned| at < resigned + OVERTAKEN)
-        };
-        if priority > 0 && follows && !seen.following.is_some_and(overtaken) {
+        if priority > 0 && follows {
             seen.accepted = if active { seen.accepted } else { at };
             if ignored {
                 seen.ignored = (priority, at);
