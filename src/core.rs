@@ -326,29 +326,31 @@ impl Agent {
 
     /// A datagram that was understood. Those of other virtual routers are ignored.
     pub fn handle_advert(&mut self, now: Time, heard: &Heard) {
-        self.take_advert(now, heard);
+        let _ = self.take_advert(now, heard);
     }
 
     /// The same, and whether it counts as an advert of a peer.
-    pub fn take_advert(&mut self, now: Time, heard: &Heard) -> bool {
+    ///
+    /// # Errors
+    /// The kind of mistake it is rejected for.
+    pub fn take_advert(&mut self, now: Time, heard: &Heard) -> Result<(), &'static str> {
         self.wake(now);
         let (from, advert) = (heard.from, &heard.advert);
         if advert.vrid != self.settings.vrid {
-            return false;
+            return Err("vrid");
         }
         if from == self.settings.source {
             let text = format!("an advert came in from our own address {from}: is it used by another host?");
             self.warn(from, "own address", text);
-            return false;
+            return Err("own address");
         }
         if heard.ttl < self.settings.min_ttl {
             let text = format!("{from} sends with TTL {}; set OUTRIDER_MIN_TTL to accept it", heard.ttl);
             self.warn(from, "TTL", text);
-            return false;
+            return Err("TTL");
         }
-        if !self.is_understood(now, heard) || !self.is_believed(now, heard) {
-            return false;
-        }
+        self.understand(now, heard)?;
+        self.believe(now, heard)?;
         self.notice_mistakes(now, heard);
         if advert.priority != 0 {
             // Whoever announced the address was this router: it is answered, or yielded to.
@@ -364,7 +366,7 @@ impl Agent {
         self.router.advert(now, from, advert, successor, &mut self.commands);
         self.notice_stubbornness(now, heard);
         self.settle(now);
-        true
+        Ok(())
     }
 
     /// A datagram for our virtual router that is broken: somebody may hold the address who cannot be followed.

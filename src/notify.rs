@@ -23,6 +23,7 @@ use crate::config::Notify;
 use crate::core::event::State;
 use futures_util::future::BoxFuture;
 use queue::Queue;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use text::one_line;
@@ -104,13 +105,25 @@ impl Default for Pace {
 /// Tells of changes, in the background. Dropping it ends everything at once, [`Notifier::finish`] in good order.
 #[derive(Debug)]
 pub struct Notifier {
+    settings: Notify,
     lanes: Vec<Lane>,
     running: Running,
+}
+
+/// A setting that its lanes come and go with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Mail,
+    Webhook,
+    Command,
 }
 
 /// One way of telling.
 #[derive(Debug)]
 struct Lane {
+    kind: Kind,
+    /// Whom a mail is for; otherwise nothing.
+    receiver: String,
     name: String,
     queue: Arc<Queue>,
     task: JoinHandle<()>,
@@ -124,25 +137,64 @@ impl Notifier {
     pub fn start(settings: &Notify, pace: &Pace, describe: &Describe) -> Notifier {
         // The crate is built without a default TLS provider; an Err says that another room was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut notifier = Notifier { lanes: Vec::new(), running: Running::new() };
-        if let Some(mail) = &settings.mail {
-            for way in smtp::Recipient::all(mail, describe) {
-                notifier.add(way, pace);
-            }
-        }
-        if let Some(webhook) = &settings.webhook {
-            notifier.add(webhook::Hook::new(webhook, pace.webhook), pace);
-        }
-        if let Some(argv) = &settings.command {
-            notifier.add(exec::Command::new(argv, pace.command, &notifier.running), pace);
-        }
+        let mut notifier =
+            Notifier { settings: Notify::default(), lanes: Vec::new(), running: Running::new() };
+        notifier.apply(settings, pace, describe);
         notifier
     }
 
-    fn add(&mut self, way: impl lane::Way + Send + 'static, pace: &Pace) {
-        let (name, queue) = (way.name(), Arc::new(Queue::default()));
+    /// Tells by these settings from now on. A way that stays the same goes on undisturbed; what waits for one that
+    /// only changed is told by its new settings.
+    ///
+    /// # Panics
+    /// As [`Notifier::start`].
+    pub fn apply(&mut self, settings: &Notify, pace: &Pace, describe: &Describe) {
+        let old = std::mem::replace(&mut self.settings, settings.clone());
+        if settings.mail != old.mail {
+            let queues = self.end(Kind::Mail);
+            for way in settings.mail.iter().flat_map(|mail| smtp::Recipient::all(mail, describe)) {
+                self.add(Kind::Mail, way.to.to_string(), way, pace, &queues);
+            }
+        }
+        if settings.webhook != old.webhook {
+            let queues = self.end(Kind::Webhook);
+            if let Some(webhook) = &settings.webhook {
+                let way = webhook::Hook::new(webhook, pace.webhook);
+                self.add(Kind::Webhook, String::new(), way, pace, &queues);
+            }
+        }
+        if settings.command != old.command {
+            let queues = self.end(Kind::Command);
+            if let Some(argv) = &settings.command {
+                let way = exec::Command::new(argv, pace.command, &self.running);
+                self.add(Kind::Command, String::new(), way, pace, &queues);
+            }
+        }
+    }
+
+    /// Ends these lanes, and returns what waits there by its receiver.
+    fn end(&mut self, kind: Kind) -> BTreeMap<String, Arc<Queue>> {
+        let ended = self.lanes.extract_if(.., |lane| lane.kind == kind);
+        ended
+            .map(|lane| {
+                lane.task.abort();
+                (lane.receiver, lane.queue)
+            })
+            .collect()
+    }
+
+    fn add(
+        &mut self,
+        kind: Kind,
+        receiver: String,
+        way: impl lane::Way + Send + 'static,
+        pace: &Pace,
+        queues: &BTreeMap<String, Arc<Queue>>,
+    ) {
+        let name = way.name();
+        let queue = queues.get(&receiver).cloned().unwrap_or_default();
         let task = tokio::spawn(lane::run(way, queue.clone(), pace.clone()));
-        self.lanes.push(Lane { name, queue, task });
+        self.lanes.push(Lane { kind, receiver, name, queue, task });
     }
 
     /// Has a change told. Never waits: from any thread. Where too many wait already, the oldest is dropped.
@@ -153,12 +205,14 @@ impl Notifier {
         }
     }
 
-    /// Tells what still waits, and the command that the agent stops, within `limit`; then ends everything. The
-    /// runtime of [`Notifier::start`] must go on meanwhile; this may be awaited on another one.
-    pub async fn finish(mut self, limit: Duration) {
+    /// Tells what still waits, and the command that the agent stops (`last`: how each virtual router stands), within
+    /// `limit`; then ends everything. The runtime of [`Notifier::start`] must go on meanwhile; this may be awaited on
+    /// another one.
+    pub async fn finish(mut self, limit: Duration, last: Vec<Change>) {
         let deadline = Instant::now() + limit;
+        let last: Vec<Change> = last.into_iter().map(Change::cleaned).collect();
         for lane in &self.lanes {
-            lane.queue.close();
+            lane.queue.close(last.clone());
         }
         for lane in &mut self.lanes {
             if timeout_at(deadline, &mut lane.task).await.is_err() {

@@ -277,7 +277,8 @@ impl Runner {
     /// Lets those be told who want to be, for a moment.
     async fn finish(&mut self) {
         let nobody = telling::start(&Notify::default(), &self.tools.desk);
-        let finishing = std::mem::replace(&mut self.tools.notifier, nobody).finish(FINISH);
+        let last = self.routers.iter().map(|router| router.last_change(&self.tools.name)).collect();
+        let finishing = std::mem::replace(&mut self.tools.notifier, nobody).finish(FINISH, last);
         tokio::pin!(finishing);
         loop {
             tokio::select! {

@@ -178,19 +178,19 @@ impl Verifier {
             }
             (Auth::Pass(_), 0, _) => {
                 let text = format!("{from} sends no password; set OUTRIDER_AUTH_PASS there, or nowhere");
-                return doubt("password", text, true);
+                return doubt("authentication", text, true);
             }
             (Auth::None | Auth::Signed(_), 0, _) => {}
             (_, 1, _) => {
                 let text =
                     format!("{from} sends a password, this host has none; set OUTRIDER_AUTH_PASS alike");
-                return doubt("password", text, true);
+                return doubt("authentication", text, true);
             }
             (_, kind, _) => {
                 let text = format!(
                     "{from} authenticates by type {kind}, which RFC 3768 has abolished; let it use a password"
                 );
-                return doubt("password", text, true);
+                return doubt("authentication type", text, true);
             }
         }
         let Auth::Signed(mode) = self.auth else { return Ok(None) };

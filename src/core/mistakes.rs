@@ -15,8 +15,8 @@ const STUBBORN: Duration = Duration::from_secs(3);
 const STUBBORN_MAX: usize = 32;
 
 impl Agent {
-    /// Whether the advert can be followed at all.
-    pub(super) fn is_understood(&mut self, now: Time, heard: &Heard) -> bool {
+    /// Whether the advert can be followed at all; if not, the kind of mistake.
+    pub(super) fn understand(&mut self, now: Time, heard: &Heard) -> Result<(), &'static str> {
         let (from, advert) = (heard.from, &heard.advert);
         // Where signatures are enforced, anybody's packets must not hold a claim back.
         let valid = heard.proof.signature.is_some_and(|signature| signature.verdict == Verdict::Valid);
@@ -24,7 +24,7 @@ impl Agent {
         if advert.version != self.settings.version {
             let text = format!("{from} speaks VRRP {:?}; set OUTRIDER_VRRP_VERSION alike", advert.version);
             self.mistaken(now, from, "version", text, counts);
-            return false;
+            return Err("version");
         }
         if advert.version == Version::V2 && advert.interval != self.settings.interval {
             let text = format!(
@@ -32,22 +32,22 @@ impl Agent {
                 advert.interval, self.settings.interval
             );
             self.mistaken(now, from, "interval", text, counts);
-            return false;
+            return Err("interval");
         }
-        true
+        Ok(())
     }
 
-    /// Whether the sender has shown that it belongs to us.
-    pub(super) fn is_believed(&mut self, now: Time, heard: &Heard) -> bool {
+    /// Whether the sender has shown that it belongs to us; if not, the kind of mistake.
+    pub(super) fn believe(&mut self, now: Time, heard: &Heard) -> Result<(), &'static str> {
         match self.verifier.judge(heard.from, &heard.proof) {
-            Ok(None) => true,
+            Ok(None) => Ok(()),
             Ok(Some(warning)) => {
                 self.warn(heard.from, "clock", warning);
-                true
+                Ok(())
             }
             Err(Doubt { kind, text, counts }) => {
                 self.mistaken(now, heard.from, kind, text, counts);
-                false
+                Err(kind)
             }
         }
     }

@@ -4,7 +4,6 @@ use super::Change;
 use super::lane::{Failure, Way};
 use crate::child::{Program, Rest, Running};
 use crate::core::event::State;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,6 @@ pub(super) struct Command {
     path: String,
     program: Program,
     limit: Duration,
-    /// The last change that was told of each virtual router.
-    last: BTreeMap<String, Arc<Change>>,
 }
 
 impl Command {
@@ -22,7 +19,7 @@ impl Command {
         // What a script starts in the background goes on under keepalived, too.
         let program = Program::new(argv, Rest::GoesOn, running);
         let path = argv.first().cloned().unwrap_or_default();
-        Self { path, program, limit, last: BTreeMap::new() }
+        Self { path, program, limit }
     }
 
     /// keepalived.conf(5): INSTANCE, the name, the state and the priority, after the program's own arguments.
@@ -62,16 +59,14 @@ impl Way for Command {
                 // keepalived has no word for it that scripts would know.
                 State::Initialize => continue,
             };
-            self.last.insert(change.router.clone(), change.clone());
             self.run(change, state).await?;
         }
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<(), Failure> {
-        for change in std::mem::take(&mut self.last).into_values() {
-            let change = Change { why: "the agent stops".to_owned(), ..Change::clone(&change) };
-            self.run(&change, "STOP").await?;
+    async fn end(&mut self, last: Vec<Change>) -> Result<(), Failure> {
+        for change in last {
+            self.run(&Change { why: "the agent stops".to_owned(), ..change }, "STOP").await?;
         }
         Ok(())
     }

@@ -21,8 +21,8 @@ pub(super) trait Way {
     /// Tells of these changes, the oldest first; at least one.
     fn deliver(&mut self, changes: &[Arc<Change>]) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// The agent ends, and there is nothing more to tell.
-    fn end(&mut self) -> impl Future<Output = Result<(), Failure>> + Send {
+    /// The agent ends, and there is nothing more to tell; how each virtual router stands.
+    fn end(&mut self, _last: Vec<Change>) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
     }
 }
@@ -43,7 +43,7 @@ pub(super) async fn run<W: Way>(mut way: W, queue: Arc<Queue>, pace: Pace) {
         gather::<W>(&queue, &pace).await;
         while tell(&mut way, &queue, &mut outage, &pace).await {}
     }
-    if let Err(Failure::Later(why) | Failure::Never(why)) = way.end().await {
+    if let Err(Failure::Later(why) | Failure::Never(why)) = way.end(queue.last()).await {
         outage.lose(1, why);
     }
 }

@@ -25,6 +25,8 @@ struct State {
     /// Dropped for want of room, and not said yet.
     overrun: usize,
     closing: bool,
+    /// How things stand at the end.
+    last: Vec<Change>,
 }
 
 impl State {
@@ -47,14 +49,21 @@ impl Queue {
         self.news.notify_one();
     }
 
-    /// Nothing comes any more.
-    pub fn close(&self) {
-        self.lock().closing = true;
+    /// Nothing comes any more, and so each virtual router stands.
+    pub fn close(&self, last: Vec<Change>) {
+        let mut state = self.lock();
+        (state.closing, state.last) = (true, last);
+        drop(state);
         self.news.notify_one();
     }
 
     pub fn closing(&self) -> bool {
         self.lock().closing
+    }
+
+    /// How things stood when it was closed.
+    pub fn last(&self) -> Vec<Change> {
+        std::mem::take(&mut self.lock().last)
     }
 
     pub fn len(&self) -> usize {
@@ -179,7 +188,7 @@ mod tests {
     async fn a_closed_queue_is_emptied_first() {
         let queue = Queue::default();
         queue.push(change(0));
-        queue.close();
+        queue.close(Vec::new());
         assert!(queue.filled().await);
         queue.done(queue.head(1).1);
         assert!(!queue.filled().await);

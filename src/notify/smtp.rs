@@ -27,7 +27,7 @@ const TOLD: usize = 200;
 pub(super) struct Recipient {
     settings: Mail,
     from: Mailbox,
-    to: Address,
+    pub to: Address,
     describe: Describe,
     transport: Option<AsyncSmtpTransport<Tokio1Executor>>,
 }

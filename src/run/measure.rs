@@ -47,11 +47,12 @@ impl Measures {
         }
     }
 
-    /// An advert came in, and was taken for one of a peer's or not.
-    pub fn hear(&mut self, now: Time, from: IpAddr, priority: u8, taken: bool) {
+    /// An advert came in, and was taken for one of a peer's or rejected for this kind of mistake.
+    pub fn hear(&mut self, now: Time, from: IpAddr, priority: u8, taken: Result<(), &'static str>) {
         let counters = &mut self.counters;
-        if !taken {
-            counters.adverts_rejected = counters.adverts_rejected.saturating_add(1);
+        if let Err(kind) = taken {
+            let count = counters.adverts_rejected.entry(kind.to_owned()).or_default();
+            *count = count.saturating_add(1);
             return;
         }
         counters.adverts_received = counters.adverts_received.saturating_add(1);

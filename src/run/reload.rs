@@ -77,9 +77,7 @@ impl Runner {
         for (new, old) in new.config.routers.iter_mut().zip(&self.loaded.config.routers) {
             *new = keep(old, std::mem::replace(new, old.clone()));
         }
-        if new.config.notify != self.loaded.config.notify {
-            self.tools.notifier = telling::start(&new.config.notify, &self.tools.desk);
-        }
+        telling::apply(&mut self.tools.notifier, &new.config.notify, &self.tools.desk);
         logging::set_levels(&new.config.log);
         self.tools.desk.tell_settings(new.config.status.token.clone(), observe::settings(&new));
         let known = self.known.as_ref().map(|known| &known.snapshot);

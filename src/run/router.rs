@@ -9,7 +9,7 @@ use crate::config::{self, Lease, Peers, Target, Transport};
 use crate::core::advert::Advert;
 use crate::core::auth::Auth;
 use crate::core::command::Command;
-use crate::core::event::Event;
+use crate::core::event::{Event, State};
 use crate::core::members;
 use crate::core::{self, Agent, Heard, Kernel, Time, Wish, timing};
 use crate::metadata::Snapshot;
@@ -162,7 +162,7 @@ impl VirtualRouter {
             }
             Err(malformed) => {
                 self.agent.handle_rejected(now, from, &malformed.to_string());
-                self.measures.hear(now, from, 0, false);
+                self.measures.hear(now, from, 0, Err(malformed.fault.kind()));
             }
         }
     }
@@ -378,22 +378,32 @@ impl VirtualRouter {
         }
     }
 
+    /// How it stands, for whoever is told that the agent ends.
+    pub fn last_change(&self, host: &str) -> Change {
+        let state = self.agent.state();
+        self.change(SystemTime::now(), state, state, "", host)
+    }
+
+    fn change(&self, at: SystemTime, from: State, to: State, why: &str, host: &str) -> Change {
+        Change {
+            at,
+            host: host.to_owned(),
+            router: self.config.name.clone(),
+            addresses: self.config.vips.iter().map(|vip| vip.address.to_string()).collect(),
+            vrid: self.config.vrid,
+            interface: self.place.interface.clone(),
+            from,
+            to,
+            priority: self.agent.priority(),
+            why: why.to_owned(),
+        }
+    }
+
     fn tell(&mut self, event: &Event, tools: &Tools) {
         if let Event::Transition { from, to, why } = event {
             let at = SystemTime::now();
             self.measures.turned(at, *from, *to, why);
-            tools.notifier.tell(Change {
-                at,
-                host: tools.name.clone(),
-                router: self.config.name.clone(),
-                addresses: self.config.vips.iter().map(|vip| vip.address.to_string()).collect(),
-                vrid: self.config.vrid,
-                interface: self.place.interface.clone(),
-                from: *from,
-                to: *to,
-                priority: self.agent.priority(),
-                why: why.clone(),
-            });
+            tools.notifier.tell(self.change(at, *from, *to, why, &tools.name));
             tools.desk.tell(Transition {
                 at: moment(at),
                 router: self.config.name.clone(),

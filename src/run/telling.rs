@@ -12,6 +12,12 @@ pub fn start(settings: &Notify, desk: &Desk) -> Notifier {
     Notifier::start(settings, &Pace::default(), &describe(desk))
 }
 
+/// Tells by other settings from now on.
+pub fn apply(notifier: &mut Notifier, settings: &Notify, desk: &Desk) {
+    let _there = desk.runtime.enter();
+    notifier.apply(settings, &Pace::default(), &describe(desk));
+}
+
 /// How the group stands, for the end of a mail.
 fn describe(desk: &Desk) -> Describe {
     let room = desk.room.clone();

@@ -38,20 +38,24 @@ pub enum Verdict {
 /// Asks the agent behind a local socket, and prints its answer to stdout.
 ///
 /// # Errors
-/// No agent answers, or stdout is closed.
+/// No agent answers (with `watch` that is printed), or stdout is closed.
 pub fn run(socket: &str, options: Options) -> Result<Verdict> {
-    loop {
+    if !options.watch {
         let (text, verdict) = look(socket, options)?;
-        if options.watch && stdout().is_terminal() {
-            stdout().write_all(CLEAR.as_bytes())?;
-        }
-        stdout().write_all(text.as_bytes())?;
-        stdout().flush()?;
-        if !options.watch {
-            return Ok(verdict);
-        }
+        print(&text)?;
+        return Ok(verdict);
+    }
+    loop {
+        // An agent that is gone may come back.
+        let text = look(socket, options).map_or_else(|error| format!("{error:#}\n"), |(text, _)| text);
+        print(&if stdout().is_terminal() { CLEAR.to_owned() + &text } else { text })?;
         std::thread::sleep(PAUSE);
     }
+}
+
+fn print(text: &str) -> Result<()> {
+    stdout().write_all(text.as_bytes())?;
+    Ok(stdout().flush()?)
 }
 
 fn look(socket: &str, options: Options) -> Result<(String, Verdict)> {

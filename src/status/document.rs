@@ -6,6 +6,7 @@
 use super::histogram::Histogram;
 use crate::core::event::State;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The version of the document. Another one has fields with another meaning.
@@ -178,6 +179,25 @@ pub struct Guard {
     pub isolated: bool,
 }
 
+/// For what adverts are rejected: kinds of mistakes, as in [`Counters::adverts_rejected`].
+pub const REJECTED: [&str; 15] = [
+    "version",
+    "type",
+    "length",
+    "checksum",
+    "interval",
+    "addresses",
+    "TTL",
+    "own address",
+    "password",
+    "authentication",
+    "authentication type",
+    "signature",
+    "key",
+    "replay",
+    "clock",
+];
+
 /// What was counted since the start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
@@ -191,8 +211,8 @@ pub struct Counters {
     pub adverts_received: u64,
     /// Those with priority 0.
     pub priority_zero_received: u64,
-    /// Adverts for this virtual router that were rejected.
-    pub adverts_rejected: u64,
+    /// Adverts for this virtual router that were rejected, by the kind of mistake; see [`REJECTED`].
+    pub adverts_rejected: BTreeMap<String, u64>,
     /// Adverts that went out later than a tenth of the interval.
     pub adverts_late: u64,
     /// Announcements of an address (gratuitous ARP, unsolicited neighbour advertisements).

@@ -1,6 +1,6 @@
 //! The status as Prometheus reads it. What is counted stands in the document already; here it only gets its names.
 
-use super::document::{Counters, Router, Status};
+use super::document::{Counters, REJECTED, Router, Status};
 use super::histogram::Histogram;
 use crate::core::event::State;
 use prometheus_client::collector::Collector;
@@ -83,13 +83,12 @@ impl Collector for Metrics {
 type Counter = (&'static str, &'static str, fn(&Counters) -> u64);
 
 #[rustfmt::skip] // A table: one row a line.
-const COUNTERS: [Counter; 11] = [
+const COUNTERS: [Counter; 10] = [
     ("outrider_adverts_sent", "Adverts sent, one for each receiver", |c| c.adverts_sent),
     ("outrider_priority_zero_sent", "Adverts with priority 0 sent: this host gave the address up", |c| c.priority_zero_sent),
     ("outrider_send_errors", "Adverts that could not be sent", |c| c.send_errors),
     ("outrider_adverts_received", "Adverts of peers that were taken in", |c| c.adverts_received),
     ("outrider_priority_zero_received", "Adverts with priority 0 received: a peer gave the address up", |c| c.priority_zero_received),
-    ("outrider_adverts_rejected", "Adverts for this virtual router that were rejected", |c| c.adverts_rejected),
     ("outrider_adverts_late", "Adverts that went out later than a tenth of the interval after they were due", |c| c.adverts_late),
     ("outrider_announcements", "Announcements of an address (gratuitous ARP, unsolicited neighbour advertisements)", |c| c.announcements),
     ("outrider_became_active", "Times this host became Active", |c| c.became_active),
@@ -203,6 +202,11 @@ fn families(status: &Status) -> Vec<Family<'_>> {
             status.routers.iter().map(|router| (labels(router), Value::Counter(of(&router.counters))));
         families.push(Family { name, help, members: members.collect() });
     }
+    families.push(Family {
+        name: "outrider_adverts_rejected",
+        help: "Adverts for this virtual router that were rejected, by the kind of mistake",
+        members: status.routers.iter().flat_map(rejected).collect(),
+    });
     let mut lengths = |name, help, of: fn(&Router) -> &Histogram| {
         let members = status.routers.iter().map(|router| (labels(router), Value::Histogram(of(router))));
         families.push(Family { name, help, members: members.collect() });
@@ -229,6 +233,15 @@ fn families(status: &Status) -> Vec<Family<'_>> {
         members: mistakes.collect(),
     });
     families
+}
+
+/// With those that never happened: a counter that appears with its first count hides that one.
+fn rejected(router: &Router) -> Vec<(Labels, Value<'_>)> {
+    let counts = &router.counters.adverts_rejected;
+    let never = REJECTED.iter().filter(|kind| !counts.contains_key(**kind)).map(|kind| (*kind, 0));
+    let all = counts.iter().map(|(kind, count)| (kind.as_str(), *count)).chain(never);
+    let labelled = |kind: &str| [labels(router), vec![("kind", kind.to_owned())]].concat();
+    all.map(|(kind, count)| (labelled(kind), Value::Counter(count))).collect()
 }
 
 fn whole<'a>(name: &'static str, help: &'static str, value: Value<'a>) -> Family<'a> {

@@ -1,7 +1,7 @@
 //! The command, as keepalived's notify scripts know it.
 
 use crate::support::*;
-use outrider::config::Notify;
+use outrider::config::{Notify, WebhookFormat};
 use outrider::core::event::State;
 use outrider::notify::{Change, Notifier, Pace};
 use std::os::unix::fs::PermissionsExt;
@@ -25,9 +25,13 @@ impl Script {
     }
 
     pub fn start(&self, arguments: &[&str], pace: &Pace) -> Notifier {
+        start(self.settings(arguments), pace)
+    }
+
+    fn settings(&self, arguments: &[&str]) -> Notify {
         let program = path(self.folder.path(), "notify.sh");
         let argv = [program.as_str()].iter().chain(arguments).map(|&word| word.to_owned()).collect();
-        start(Notify { command: Some(argv), ..Notify::default() }, pace)
+        Notify { command: Some(argv), ..Notify::default() }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -64,7 +68,9 @@ async fn the_arguments_are_those_of_keepalived() {
             "[own][two words][INSTANCE][10.10.10.2][FAULT][100]",
         ]
     );
-    notifier.finish(ms(5000)).await;
+    let last = Change { priority: 100, ..change(4, State::Fault, State::Fault, "") };
+    let ended = named(change(4, State::Initialize, State::Initialize, ""));
+    notifier.finish(ms(5000), vec![last, ended]).await;
     assert_eq!(
         script.read("told").lines().skip(3).collect::<Vec<_>>(),
         ["[own][two words][INSTANCE][10.10.10.2][STOP][100]", "[own][two words][INSTANCE][VI_1][STOP][238]",]
@@ -222,10 +228,33 @@ async fn the_end_does_not_wait_for_one_that_hangs() {
     notifier.tell(active(0));
     wait_for("the script", || !script.read("own").is_empty()).await;
     let begun = Instant::now();
-    notifier.finish(ms(300)).await;
+    notifier.finish(ms(300), vec![active(1)]).await;
     assert!(begun.elapsed() < ms(2000), "{:?}", begun.elapsed());
     let own = script.read("own");
     wait_for("the script's death", || !alive(&own)).await;
+}
+
+/// Settings that are read again.
+#[tokio::test]
+async fn other_settings_tell_by_another_program_and_disturb_none_that_stays() {
+    let hangs = Script::new("echo $3 >> told; [ $3 = MASTER ] || { echo $$ > own; exec sleep 1000; }");
+    let other = Script::new("echo $3 >> told");
+    let mut notifier = hangs.start(&[], &pace());
+    notifier.tell(active(0));
+    notifier.tell(change(1, State::Active, State::Fault, "link down"));
+    wait_for("the second run", || !hangs.read("own").is_empty()).await;
+    let hook = webhook("http://127.0.0.1:9/".to_owned(), WebhookFormat::Json, None);
+    let same = Notify { webhook: hook.webhook, ..hangs.settings(&[]) };
+    notifier.apply(&same, &pace(), &describe());
+    assert!(alive(&hangs.read("own")), "the program goes on");
+    notifier.apply(&other.settings(&[]), &pace(), &describe());
+    notifier.tell(active(2));
+    // What was not told to its end is told once more.
+    assert_eq!(other.until_lines("told", 2).await, ["FAULT", "MASTER"]);
+    notifier.finish(ms(5000), vec![active(3)]).await;
+    assert_eq!(other.read("told"), "FAULT\nMASTER\nSTOP\n");
+    assert_eq!(hangs.read("told"), "MASTER\nFAULT\n");
+    wait_for("its death", || !alive(&hangs.read("own"))).await;
 }
 
 /// Nobody is told anything where nobody is to be told.
@@ -233,5 +262,5 @@ async fn the_end_does_not_wait_for_one_that_hangs() {
 async fn no_way_is_no_trouble() {
     let notifier = start(Notify::default(), &pace());
     notifier.tell(active(0));
-    notifier.finish(ms(100)).await;
+    notifier.finish(ms(100), vec![active(1)]).await;
 }

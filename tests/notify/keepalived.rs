@@ -77,7 +77,7 @@ async fn a_script_is_told_what_keepalived_tells_it() {
     notifier.tell(at(0, State::Initialize, State::Backup));
     notifier.tell(at(1, State::Backup, State::Active));
     notifier.tell(at(2, State::Active, State::Initialize));
-    notifier.finish(LIMIT).await;
+    notifier.finish(LIMIT, vec![at(3, State::Initialize, State::Initialize)]).await;
     let told: Vec<String> = ours.read("told").lines().map(str::to_owned).collect();
     // keepalived.conf(5): the fifo's lines are the last four arguments, the name in quotes.
     let as_lines = |told: &String| {

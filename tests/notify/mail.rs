@@ -304,7 +304,7 @@ async fn at_the_end_what_waits_is_sent_at_once() {
     let slow = Pace { quiet: LIMIT, gather: LIMIT, ..pace() };
     let notifier = start(by_mail(mail(port, &["ops@example.com"])), &slow);
     notifier.tell(active(0));
-    notifier.finish(ms(5000)).await;
+    notifier.finish(ms(5000), Vec::new()).await;
     assert!(server.next().await["body"].as_str().unwrap().contains("change 0"));
 
     // What cannot be sent holds nobody up.
@@ -313,9 +313,23 @@ async fn at_the_end_what_waits_is_sent_at_once() {
     let notifier = start(by_mail(mail(port, &["ops@example.com"])), &slow);
     notifier.tell(active(0));
     let begun = std::time::Instant::now();
-    notifier.finish(ms(500)).await;
+    notifier.finish(ms(500), Vec::new()).await;
     assert!(begun.elapsed() < ms(2000), "{:?}", begun.elapsed());
     log.until("the end came before 1 change was told").await;
+}
+
+/// Settings that are read again.
+#[tokio::test]
+async fn what_waits_for_a_server_that_is_down_goes_to_the_one_that_is_set_instead() {
+    let (down, port) = (free_port(), free_port());
+    let log = Log::start();
+    let mut notifier = start(by_mail(mail(down, &["ops@example.com"])), &pace());
+    notifier.tell(active(0));
+    log.until("it is tried again").await;
+    let mut server = Server::smtp(json!({ "port": port })).await;
+    notifier.apply(&by_mail(mail(port, &["ops@example.com"])), &pace(), &describe());
+    assert!(server.next().await["body"].as_str().unwrap().contains("change 0"));
+    notifier.finish(ms(5000), Vec::new()).await;
 }
 
 /// The state of the group may not hold up the mail.

@@ -108,6 +108,29 @@ async fn a_stopped_agent_is_not_healthy() {
 }
 
 #[tokio::test]
+async fn rejected_adverts_are_counted_by_the_kind_of_mistake() {
+    let password = |word| [("OUTRIDER_VRRP_VERSION", "2"), ("OUTRIDER_AUTH_PASS", word)];
+    let (mut site, holder) = Site::running(2, &password("ours")).await;
+    let other = 1 - holder;
+    site.stop_agent(other).await;
+    let vip = VIP.to_string();
+    let variables = [&[("OUTRIDER_VIP", vip.as_str())], &password("theirs")[..]].concat();
+    site.agents[other] = Some(site.lab.hosts()[other].start_agent(&variables).await.unwrap());
+    let rejects = |status: &outrider::status::document::Status| {
+        status.routers[0].counters.adverts_rejected.get("password").is_some_and(|count| *count > 1)
+    };
+    let status = site.wait_for(other, "it rejects the holder's adverts", rejects).await;
+    assert_eq!(status.routers[0].counters.adverts_received, 0);
+    let (_, body) = site.get(other, "/metrics").await.unwrap();
+    let counts = |kind| {
+        let start = format!(r#"outrider_adverts_rejected_total{{router="{vip}",vrid="2",kind="{kind}"}} "#);
+        let line = body.lines().find_map(|line| line.strip_prefix(&start)).expect("the counter");
+        line.parse::<u64>().unwrap()
+    };
+    assert!(counts("password") > 1 && counts("authentication") == 0, "{body}");
+}
+
+#[tokio::test]
 async fn metrics_have_their_types_and_labels() {
     let (site, holder) = Site::running(2, &[]).await;
     let sends = |status: &outrider::status::document::Status| status.routers[0].counters.adverts_sent > 3;
@@ -123,6 +146,7 @@ async fn metrics_have_their_types_and_labels() {
         format!("outrider_priority{{{labels}}} {:?}", f64::from(status.routers[0].priority)),
         format!(r#"outrider_check_passing{{{labels},check="http://127.0.0.1:80/"}} 1.0"#),
         format!("outrider_members{{{labels}}} 2.0"),
+        format!(r#"outrider_adverts_rejected_total{{{labels},kind="checksum"}} 0"#),
     ] {
         assert!(body.lines().any(|it| it == line), "{line} is missing in\n{body}");
     }

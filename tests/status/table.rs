@@ -1,6 +1,8 @@
 //! `outrider status`.
 
-use crate::site::Site;
+use crate::site::{PROGRAM, SOON, Site};
+use outrider::lab::VIP;
+use outrider::lab::process::Process;
 use outrider::status::document::Status;
 use outrider::status::group::Group;
 
@@ -37,4 +39,21 @@ async fn a_table_a_document_and_codes_for_scripts() {
     let (code, text, complaint) = site.command(holder, &["status"]).await;
     assert_eq!((code, text.as_str()), (1, ""));
     assert!(complaint.contains("no agent listens"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_watch_follows_what_happens_also_to_the_agent() {
+    let (mut site, holder) = Site::running(1, &[]).await;
+    let mut command = tokio::process::Command::new(PROGRAM);
+    command.args(["status", "--watch"]).env_clear().env("OUTRIDER_VIP", VIP.to_string());
+    let watch = Process::start(site.namespace(holder), "the watch", command).await.unwrap();
+    watch.wait_for_line(" is Active for ", SOON).await.unwrap();
+    assert_eq!(site.command(holder, &["drain", "--force"]).await.0, 0);
+    watch.wait_for_line("not ready: drained", SOON).await.unwrap();
+    site.stop_agent(holder).await;
+    watch.wait_for_line("no agent listens", SOON).await.unwrap();
+    let agent = site.lab.hosts()[holder].start_agent(&[("OUTRIDER_VIP", &VIP.to_string())]).await.unwrap();
+    let since = std::time::Instant::now();
+    watch.wait_for_line_since(since, " is Active for ", SOON).await.unwrap();
+    drop(agent);
 }

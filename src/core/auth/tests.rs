@@ -31,13 +31,13 @@ fn passwords_must_be_alike_and_others_count_as_a_holder() {
     let mut with = verifier(Auth::Pass(OURS));
     assert_eq!(doubt(&mut with, &pass(&OURS)), None);
     assert_eq!(doubt(&mut with, &pass(b"22222222")), Some(("password", true)));
-    assert_eq!(doubt(&mut with, &Proof::default()), Some(("password", true)));
+    assert_eq!(doubt(&mut with, &Proof::default()), Some(("authentication", true)));
     let mut without = verifier(Auth::None);
     assert_eq!(doubt(&mut without, &Proof::default()), None);
-    assert_eq!(doubt(&mut without, &pass(&OURS)), Some(("password", true)));
+    assert_eq!(doubt(&mut without, &pass(&OURS)), Some(("authentication", true)));
     let ah = Proof { kind: 2, ..Proof::default() };
-    assert_eq!(doubt(&mut without, &ah), Some(("password", true)));
-    assert_eq!(doubt(&mut with, &ah), Some(("password", true)));
+    assert_eq!(doubt(&mut without, &ah), Some(("authentication type", true)));
+    assert_eq!(doubt(&mut with, &ah), Some(("authentication type", true)));
     assert!(!format!("{with:?} {:?}", pass(&OURS)).contains("49"), "no secret is shown");
 }
 

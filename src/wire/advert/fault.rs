@@ -46,6 +46,23 @@ pub enum Fault {
     Interval,
 }
 
+impl Fault {
+    /// In a word, for counters.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Fault::Short(_) | Fault::Length { .. } => "length",
+            Fault::Version(_) | Fault::V2OverIpv6 => "version",
+            Fault::Type(_) => "type",
+            Fault::Carp => "CARP",
+            Fault::Checksum => "checksum",
+            Fault::Trailer(_) => "authentication type",
+            Fault::Vrid => "vrid",
+            Fault::NoAddress => "addresses",
+            Fault::Interval => "interval",
+        }
+    }
+}
+
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.fault {
