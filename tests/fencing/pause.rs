@@ -192,6 +192,39 @@ async fn a_pause_just_past_master_down_is_noticed_at_any_phase() -> Result<()> {
     Ok(())
 }
 
+/// More adverts wait after such a pause than are usually heard between two looks at the time.
+#[tokio::test]
+async fn a_backup_of_many_routers_hears_all_of_them_before_it_claims_any() -> Result<()> {
+    const ROUTERS: usize = 200;
+    // None of the hosts' and the client's.
+    let free = (2..).filter(|last| !(10..20).contains(last) && *last != 100);
+    let addresses: Vec<String> = free.take(ROUTERS).map(|last| format!("10.10.10.{last}")).collect();
+    let variables = [("OUTRIDER_VIP", &*addresses.join(";")), ("OUTRIDER_CHECK", "none")];
+    let mut site = Site::new(2).await?;
+    for (host, states) in [(0, "Backup -> Active"), (1, "Initialize -> Backup")] {
+        let begun = Instant::now();
+        site.start_agent(host, &variables).await?;
+        let there = |site: &Site| {
+            let all = site.transitions(host, begun);
+            all.iter().filter(|change| change.states == states).count()
+        };
+        while there(&site) < ROUTERS {
+            ensure!(begun.elapsed() < SOON, "{states} on host {host}: {}", site.agent(host).tail(5));
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+    for _ in 0..5 {
+        let since = Instant::now();
+        site.agent(1).stop()?;
+        // Less than Master_Down: more, and it would know that it slept.
+        tokio::time::sleep_until((since + INTERVAL * 11 / 4).into()).await;
+        site.agent(1).cont()?;
+        site.wire.wait_for_adverts(0, 3 * ROUTERS, Instant::now()).await?;
+        site.assert_states(1, since, &[]).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_paused_backup_does_not_take_its_own_sleep_for_silence() -> Result<()> {
     let site = Site::with_agents(2, 0, &[]).await?;
