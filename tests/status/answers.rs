@@ -163,3 +163,41 @@ async fn metrics_have_their_types_and_labels() {
     );
     assert!(body.ends_with("# EOF\n"));
 }
+
+/// Everything that is told stands in docs/status.md.
+#[tokio::test]
+async fn every_field_and_every_metric_is_described() {
+    let documentation = include_str!("../../docs/status.md");
+    let (site, holder) = Site::running(2, &[]).await;
+    let mut undescribed = Vec::new();
+    let mut is_described = |name: &str| {
+        if !documentation.contains(&format!("`{name}`")) {
+            undescribed.push(name.to_owned());
+        }
+    };
+    for path in ["/status", "/group"] {
+        let (_, body) = site.get(holder, path).await.unwrap();
+        let mut values = vec![serde_json::from_str::<serde_json::Value>(&body).unwrap()];
+        while let Some(value) = values.pop() {
+            match value {
+                serde_json::Value::Object(fields) => {
+                    for (name, value) in fields {
+                        is_described(&name);
+                        values.push(value);
+                    }
+                }
+                serde_json::Value::Array(items) => values.extend(items),
+                _ => {}
+            }
+        }
+    }
+    let (_, metrics) = site.get(holder, "/metrics").await.unwrap();
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        is_described(&if kind == "counter" { format!("{name}_total") } else { name.to_owned() });
+    }
+    for kind in outrider::status::document::REJECTED {
+        is_described(kind);
+    }
+    assert!(undescribed.is_empty(), "not in docs/status.md: {undescribed:?}");
+}
