@@ -16,6 +16,7 @@ pub mod metadata;
 pub mod namespace;
 pub mod process;
 pub mod sandbox;
+pub mod tool;
 pub mod watch;
 
 use anyhow::{Context, Result, bail};

@@ -18,9 +18,7 @@ fn deploy(file: &str) -> PathBuf {
 }
 
 fn tool(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|place| place.join(name)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("{name} is missing: apt-get install prometheus"))
+    outrider::lab::tool::find(name, "prometheus").unwrap()
 }
 
 fn promtool(arguments: &[&str]) -> String {

@@ -6,10 +6,10 @@ use outrider::core::members::{Member, Membership, Standing};
 use outrider::lab::client::{Client, Outcome, Request};
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::{Line, Process};
+pub use outrider::lab::tool::{ip, nft};
 use outrider::lab::watch::Change;
-use outrider::lab::{Host, Lab, VIP};
+use outrider::lab::{Host, Lab, VIP, tool};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -328,32 +328,9 @@ pub fn count(agent: &Process, pattern: &str) -> usize {
     agent.lines().iter().filter(|line| line.text.contains(pattern)).count()
 }
 
-/// Where a program is, or which Debian package has it.
-pub fn tool(program: &str, package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    let found = places.map(|place| place.join(program)).find(|file| file.is_file());
-    found.with_context(|| format!("{program} is missing: apt-get install {package}"))
-}
-
-async fn run(namespace: &Namespace, package: &str, program: &str, arguments: &[&str]) -> Result<String> {
-    let program = tool(program, package)?;
-    namespace.run_command(program.to_str().context("a path in UTF-8")?, arguments).await
-}
-
-/// `ip`, in a namespace.
-pub async fn ip(namespace: &Namespace, arguments: &str) -> Result<String> {
-    run(namespace, "iproute2", "ip", &arguments.split_whitespace().collect::<Vec<_>>()).await
-}
-
 /// `ss`, in a namespace.
 pub async fn ss(namespace: &Namespace, arguments: &str) -> Result<String> {
-    run(namespace, "iproute2", "ss", &arguments.split_whitespace().collect::<Vec<_>>()).await
-}
-
-/// Loads firewall rules, in the form of a file for `nft -f`.
-pub async fn nft(namespace: &Namespace, rules: &str) -> Result<()> {
-    run(namespace, "nftables", "nft", &[rules]).await.map(drop)
+    tool::run(namespace, "iproute2", &format!("ss {arguments}")).await
 }
 
 /// Which frames a port of the switch lets pass no more. The carrier stays.

@@ -108,9 +108,9 @@ async fn daemon(host: &Host, name: &str, configuration: &str, folder: &Path) -> 
     let groups = fs::read_to_string("/etc/group")?;
     let others: Vec<&str> = groups.lines().filter(|line| !line.starts_with("frrvty:")).collect();
     fs::write(folder.join("group"), format!("{}\nfrrvty:x:0:root\n", others.join("\n")))?;
-    let mut command = Command::new(tool("unshare", "util-linux")?);
+    let mut command = Command::new(tool::find("unshare", "util-linux")?);
     command.args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc/group && shift && exec \"$@\"", "sh"]);
-    command.arg(folder.join("group")).arg(tool(name, "frr")?);
+    command.arg(folder.join("group")).arg(tool::find(name, "frr")?);
     command.args(["--user", "root", "--group", "root", "--vty_port", "0", "--log", "stdout"]);
     command.args(["--log-level", "info"]);
     command.arg("--config_file").arg(file);

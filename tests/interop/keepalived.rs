@@ -23,7 +23,7 @@ pub async fn start(
 ) -> Result<Process> {
     let file = folder.join("keepalived.conf");
     fs::write(&file, configuration(host, hosts, speech, settings))?;
-    let mut command = Command::new(tool("keepalived", "keepalived")?);
+    let mut command = Command::new(tool::find("keepalived", "keepalived")?);
     command.args(["--vrrp", "--dont-fork", "--log-console", "--no-syslog", "--log-detail"]);
     command.arg("--use-file").arg(file);
     command.arg("--pid").arg(folder.join("keepalived.pid"));

@@ -4,12 +4,12 @@ use crate::frr::{self, Frr};
 use crate::holders::{self, Holders};
 use crate::keepalived;
 use crate::speech::{Speech, global, link_local};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::{Line, Process};
+pub use outrider::lab::tool::{self, ip, nft};
 use outrider::lab::{Host, Lab};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -442,38 +442,7 @@ pub fn count(process: &Process, pattern: &str) -> usize {
     process.lines().iter().filter(|line| line.text.contains(pattern)).count()
 }
 
-/// Where a program is, or which Debian package has it.
-pub fn tool(program: &str, package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places =
-        std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/lib/frr"].map(PathBuf::from));
-    let found = places.map(|place| place.join(program)).find(|file| file.is_file());
-    found.with_context(|| format!("{program} is missing: apt-get install {package}"))
-}
-
-async fn run(namespace: &Namespace, package: &str, program: &str, arguments: &[&str]) -> Result<String> {
-    let program = tool(program, package)?;
-    namespace.run_command(program.to_str().context("a path in UTF-8")?, arguments).await
-}
-
-/// `ip`, in a namespace.
-pub async fn ip(namespace: &Namespace, arguments: &str) -> Result<String> {
-    run(namespace, "iproute2", "ip", &arguments.split_whitespace().collect::<Vec<_>>()).await
-}
-
-/// Loads firewall rules, in the form of a file for `nft -f`.
-async fn nft(namespace: &Namespace, rules: &str) -> Result<()> {
-    run(namespace, "nftables", "nft", &[rules]).await.map(drop)
-}
-
 /// Waits for what cannot tell by itself.
 pub async fn wait_until(what: &str, condition: impl AsyncFn() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while !condition().await? {
-        if start.elapsed() > SOON {
-            bail!("in vain: {what}");
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
+    tool::wait_until(what, SOON, condition).await
 }

@@ -23,7 +23,7 @@ struct Capture {
 impl Capture {
     async fn start(site: &Site) -> Result<Capture> {
         let file = site.file("capture.pcapng");
-        let mut command = Command::new(tool("dumpcap", PACKAGE)?);
+        let mut command = Command::new(tool::find("dumpcap", PACKAGE)?);
         command.args(["-q", "-i", "bridge", "-f", "ip proto 112 or arp", "-w"]).arg(&file);
         let process = Process::start(site.lab.switch().namespace(), "dumpcap", command).await?;
         process.wait_for_line("File: ", SOON).await?;

@@ -1,11 +1,12 @@
 //! A lab whose hosts run real agents and load balancers, and words for what is to be seen there.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use outrider::core::members::{Member, Membership, Standing};
 use outrider::lab::client::{Outcome, Request};
 use outrider::lab::metadata::Fault;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
+pub use outrider::lab::tool::{self, ip, run};
 use outrider::lab::watch::Change;
 use outrider::lab::{Host, Lab, VIP};
 use outrider::net::Family;
@@ -151,7 +152,7 @@ impl Site {
     }
 
     async fn launch_haproxy(&mut self, host: usize, arguments: &[&str]) -> Result<()> {
-        let program = tool("haproxy", "haproxy")?;
+        let program = tool::find("haproxy", "haproxy")?;
         let (name, configuration) = (self.host(host).name(), self.file(&format!("haproxy{host}.cfg")));
         let socket = self.file(&format!("haproxy{host}.sock"));
         let text = format!(
@@ -398,35 +399,7 @@ impl Drop for Ear {
     }
 }
 
-/// Where a program is, or which Debian package has it.
-pub fn tool(program: &str, package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    let found = places.map(|place| place.join(program)).find(|file| file.is_file());
-    found.with_context(|| format!("{program} is missing: apt-get install {package}"))
-}
-
-/// Runs a command on a host to its end; its output.
-pub async fn run(namespace: &Namespace, package: &str, command: &str) -> Result<String> {
-    let mut words = command.split_whitespace();
-    let program = tool(words.next().context("a program")?, package)?;
-    let program = program.to_str().context("a path in UTF-8")?;
-    namespace.run_command(program, &words.collect::<Vec<_>>()).await
-}
-
-/// `ip`, on a host.
-pub async fn ip(namespace: &Namespace, arguments: &str) -> Result<String> {
-    run(namespace, "iproute2", &format!("ip {arguments}")).await
-}
-
 /// Waits for what cannot tell by itself.
 pub async fn wait_until(what: &str, condition: impl AsyncFn() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while !condition().await? {
-        if start.elapsed() > SOON {
-            bail!("in vain: {what}");
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
+    tool::wait_until(what, SOON, condition).await
 }

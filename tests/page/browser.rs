@@ -3,9 +3,9 @@
 
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
+use outrider::lab::tool;
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -29,12 +29,14 @@ pub struct Browser<'a> {
 impl<'a> Browser<'a> {
     /// Starts one, with an empty page.
     pub async fn start(namespace: &'a Namespace) -> Browser<'a> {
-        let (chromium, chromedriver) =
-            (tool("chromium", "chromium"), tool("chromedriver", "chromium-driver"));
+        let (chromium, chromedriver) = (
+            tool::find("chromium", "chromium").unwrap(),
+            tool::find("chromedriver", "chromium-driver").unwrap(),
+        );
         let home = TempDir::new().unwrap();
         // In a process namespace of their own the browsers end with the driver, however that ends: they would go on for
         // ever, busily.
-        let mut command = Command::new(tool("unshare", "util-linux"));
+        let mut command = Command::new(tool::find("unshare", "util-linux").unwrap());
         command.args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc"]);
         command.arg(chromedriver).arg(format!("--port={PORT}")).env("HOME", home.path());
         let driver = Process::start(namespace, "chromedriver", command).await.unwrap();
@@ -186,10 +188,4 @@ fn http() -> reqwest::Client {
         .with_no_client_auth();
     let client = reqwest::Client::builder().no_proxy().timeout(SOON).tls_backend_preconfigured(tls);
     client.build().unwrap()
-}
-
-fn tool(program: &str, package: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|place| place.join(program)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("{program} is missing: apt-get install {package}"))
 }
