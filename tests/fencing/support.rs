@@ -234,6 +234,9 @@ impl Site {
 
     /// Waits while the holder sends so many adverts, and asserts that nothing happens meanwhile.
     pub async fn stays_calm(&self, holder: usize, adverts: usize) -> Result<()> {
+        // What the kernels have told before is read a moment later than it happened.
+        let settled = async || Ok(self.lab.watcher().holders(VIP.into())? == [holder]);
+        wait_until("there is one holder, the right one", settled).await?;
         let since = Instant::now();
         let others = self.agents.iter().filter(|agents| !agents.is_empty()).count().saturating_sub(1);
         self.wire.wait_for_adverts(holder, adverts * others.max(1), since).await?;
@@ -365,12 +368,5 @@ pub async fn open_ports(site: &Site) -> Result<()> {
 
 /// Waits for what cannot tell by itself.
 pub async fn wait_until(what: &str, condition: impl AsyncFn() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while !condition().await? {
-        if start.elapsed() > SOON {
-            bail!("in vain: {what}");
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
+    tool::wait_until(what, SOON, condition).await
 }
