@@ -1,7 +1,7 @@
 //! A lab whose hosts run real agents and load balancers, and words for what is to be seen there.
 
 use crate::wire::Wire;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use outrider::core::members::{Member, Membership, Standing};
 use outrider::lab::client::{Client, Outcome, Request};
 use outrider::lab::namespace::Namespace;
