@@ -319,7 +319,10 @@ impl Agent {
         self.wake(now);
         self.drain = match drain {
             None => Drain::No,
-            Some(force) => Drain::Yes { force: force == Force::Yes, answered: false },
+            Some(force) => {
+                self.router.offer_again(now, &mut self.commands);
+                Drain::Yes { force: force == Force::Yes, answered: false }
+            }
         };
         self.settle(now);
     }

@@ -147,7 +147,8 @@ impl World {
     }
 
     /// Where priorities are derived from one and the same membership, Skew_Times differ by more than the way of
-    /// the first claimant's advert: nobody else claims after one and the same silence.
+    /// the first claimant's advert: nobody else claims after one and the same silence. (Who is told to leave right
+    /// after its claim has said nothing else than that, and is to be relieved.)
     pub fn judge_one_successor(&mut self, h: usize, following: Following) {
         let plan = &self.plan;
         let step = plan.skew(1) / 255 * (253 / plan.hosts as u64).clamp(1, 16);
@@ -172,7 +173,8 @@ impl World {
                         && theirs.at.abs_diff(following.at) <= self.plan.net.jitter + MS
                 });
                 let heard = self.clean_since(other, h).is_some_and(|since| self.now > since + long);
-                same && heard && self.hosts[other].running() && self.now < tenure.since + self.plan.interval
+                let goes_on = self.hosts[other].running() && !self.leaves(other);
+                same && heard && goes_on && self.now < tenure.since + self.plan.interval
             });
             if twice {
                 let text =
