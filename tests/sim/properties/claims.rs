@@ -93,10 +93,13 @@ impl World {
         {
             // Skew_Time is never below 1/256 of an interval, but three intervals are what protects.
             let patience = 3 * self.plan.interval;
+            // What has come since the turn began, as where the process was stopped when it had dealt with the first of
+            // its virtual routers, is heard in the next one.
             let queued = self.hosts[h].process.as_ref().is_some_and(|process| {
                 process.adverts.iter().any(|arrived| {
                     let advert = &arrived.heard.advert;
-                    advert.vrid == self.router.vrid && advert.priority > 0 && !self.plan.preempt
+                    let ours = advert.vrid == self.router.vrid && advert.priority > 0;
+                    ours && arrived.at <= process.turned && !self.plan.preempt
                 })
             });
             if self.now < following.at + patience || queued {
