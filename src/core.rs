@@ -319,7 +319,11 @@ impl Agent {
         self.wake(now);
         self.drain = match drain {
             None => Drain::No,
-            Some(force) => Drain::Yes { force: force == Force::Yes, answered: false },
+            Some(Force::No) => {
+                self.router.offer_again(now, &mut self.commands);
+                Drain::Yes { force: false, answered: false }
+            }
+            Some(Force::Yes) => Drain::Yes { force: true, answered: false },
         };
         self.settle(now);
     }

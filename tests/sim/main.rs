@@ -46,17 +46,19 @@ use world::World;
 const FAILED: [(Kind, &[u64]); 3] =
     [(Kind::Ours, &FAILED_OURS), (Kind::Mixed, &FAILED_MIXED), (Kind::Several, &FAILED_SEVERAL)];
 
-const FAILED_OURS: [u64; 46] = [
+const FAILED_OURS: [u64; 56] = [
     22_582, 52_911, 79_417, 113_678, 230_797, //
     1052, 1574, 2514, 4886, 5704, 7077, 8235, 10497, 30822, 43304, 44089, 53572, 74771, 102_322, 114_161,
     115_720, 42_843, 87_977, 171_962, 176_330, 190_712, 1_022_544, 1_072_150, 1_137_181, 320_250, 364_040,
     466_143, 399_931, 433_068, 445_741, 503_244, 509_148, 575_407, 634_204, 42_032, 42_273, 71_001, 22_187,
-    23_443, 48_735, 61_248,
+    23_443, 48_735, 61_248, 116_084, 238_688, 311_165, 383_854, 405_097, 600_653, 703_480, 911_855, 920_532,
+    950_035,
 ];
 
 const FAILED_MIXED: [u64; 1] = [141_444];
 
-const FAILED_SEVERAL: [u64; 9] = [4135, 4797, 9658, 16_050, 26_166, 30_832, 34_812, 37_051, 40_498];
+const FAILED_SEVERAL: [u64; 10] =
+    [4135, 4797, 9658, 16_050, 26_166, 30_832, 34_812, 37_051, 40_498, 2_097_221];
 
 /// What is wrong with the core, what finds it, and a schedule that shows it.
 const MUTATIONS: [(Kind, Mutation, Property, u64); 27] = [
@@ -85,7 +87,7 @@ const MUTATIONS: [(Kind, Mutation, Property, u64); 27] = [
     (Kind::Ours, Mutation::NeverAnnounces, Property::Traffic, 0),
     (Kind::Several, Mutation::EarlierIgnored, Property::Spread, 9),
     (Kind::Several, Mutation::HearsAll, Property::Idle, 27),
-    (Kind::Mixed, Mutation::Insists, Property::HandOver, 71),
+    (Kind::Mixed, Mutation::Insists, Property::HandOver, 109),
     (Kind::Mixed, Mutation::DeafToRivals, Property::TwoHolders, 2),
 ];
 

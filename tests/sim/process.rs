@@ -48,6 +48,8 @@ pub struct Process {
     due: VecDeque<usize>,
     /// The one whose commands are being carried out.
     at: Option<usize>,
+    /// When it last woke up with something to do: what had arrived by then is heard before time is looked at.
+    pub turned: Micros,
     /// Those that have let go of everything.
     pub exited: Vec<bool>,
     /// It waits for something to happen.
@@ -79,6 +81,7 @@ impl Process {
             deadlines: vec![Time::ZERO; routers],
             due: (1..routers).collect(),
             at: None,
+            turned: 0,
             exited: vec![false; routers],
             idle: false,
             waking: false,
@@ -267,6 +270,10 @@ impl World {
     }
 
     fn turn(&mut self, h: usize, picked: Picked, clock: Time) {
+        let now = self.now;
+        if let Some(process) = &mut self.hosts[h].process {
+            process.turned = now;
+        }
         match picked {
             Picked::Timer => {}
             Picked::Advert(arrived) => self.hear(h, arrived),

@@ -8,6 +8,7 @@ mod faults;
 use crate::plan::{Micros, Plan};
 use crate::world::World;
 use outrider::core::event::State;
+use std::collections::BTreeMap;
 
 /// What must hold. See `properties.rs` for each one's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +99,8 @@ pub struct Seen {
     /// Arrival of the last advert (not priority 0) that was taken in by a host that was not Active.
     pub accepted: Micros,
     pub heard_any: bool,
+    /// To whom its adverts go, and since when.
+    pub peers: BTreeMap<usize, Micros>,
     /// When it heard anybody first.
     pub heard_first: Micros,
     pub held_before: bool,
@@ -144,6 +147,9 @@ pub struct Seen {
 #[derive(Clone, Debug)]
 pub struct Planned {
     pub leaver: usize,
+    /// When it was told.
+    pub told: Micros,
+    /// From when on whoever can take the address waits for nobody else.
     pub since: Micros,
     /// When the leaver had let go.
     pub done: Option<Micros>,

@@ -2,7 +2,6 @@
 
 use super::{Holding, Leave, RIVALS_MAX, Router};
 use crate::core::advert::Advert;
-use crate::core::announce::Schedule;
 use crate::core::command::Command;
 use crate::core::event::{Event, State};
 use crate::core::{Kernel, Time};
@@ -104,7 +103,8 @@ impl Router {
             // The winner may not have heard of us: without this it would not announce the address again, and
             // whoever took our announcement for true would go on sending here.
             self.advertise(ours, out);
-            self.step_down(now, State::Backup, format!("{from} took the address: {relation}"), out);
+            // Whom it heard while it was leaving, before it took part again, may be there still.
+            self.let_go(now, State::Backup, format!("{from} took the address: {relation}"), out);
             self.follow(now, from, advert, out);
         } else {
             if holding.rivals.len() < RIVALS_MAX && holding.rivals.insert(from) {
@@ -226,6 +226,13 @@ impl Router {
         }
     }
 
+    /// A person asks for it who need not know that nobody came before: the answer is to be today's.
+    pub fn offer_again(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if self.keeps_reluctantly() {
+            self.offer(now, out);
+        }
+    }
+
     /// Begins to hand over.
     fn offer(&mut self, now: Time, out: &mut VecDeque<Command>) {
         let pause = self.resignation_pause();
@@ -246,8 +253,9 @@ impl Router {
         self.advertise(0, out);
         if let Some(holding) = &mut self.holding {
             holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
-            // What was still to be announced could be heard after the successor's.
-            holding.announcements = Schedule::new(self.settings.announcements);
+            // What was still to be announced could be heard after the successor's. But a dead host's kernel
+            // misleads clients whether this one leaves or not.
+            holding.announcements.only_insist(now, holding.rival_until.filter(|_| holding.confirmed));
         }
     }
 

@@ -134,6 +134,25 @@ fn of_two_that_keep_the_address_for_want_of_a_successor_one_gives_way() {
     }
 }
 
+/// Simulation seed 703480: one was heard while it was leaving, to another it lost after it took part again.
+#[test]
+fn whom_a_leaver_heard_counts_when_it_has_taken_part_again_and_lost() {
+    let mut trace = Trace::active_of(settings(11), &[12, 13]);
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.hear(13, 100);
+    trace.hear(12, 150);
+    trace.wait(10);
+    trace.act(|agent, now| agent.handle_drain(now, None));
+    trace.hear(12, 150);
+    assert_eq!(trace.state(), State::Backup);
+    trace.wait(50);
+    trace.hear(12, 0);
+    trace.wait(600);
+    assert_eq!(trace.state(), State::Backup, "13 was heard 660 ms ago");
+    trace.wait(100);
+    assert_eq!(trace.state(), State::Active);
+}
+
 #[test]
 fn a_leaver_that_keeps_the_address_after_all_announces_it_again() {
     let mut trace = Trace::active_of(settings(11), &[12]);
@@ -183,6 +202,21 @@ fn the_last_host_that_can_serve_refuses_to_drain_and_lets_go_when_forced() {
     assert_eq!((trace.state(), drained(&trace).pop()), (State::Fault, Some(Ok(()))));
 }
 
+/// Simulation seeds 116084, 238688, 383854, 405097, 600653: there is somebody now who takes it.
+#[test]
+fn who_asks_again_to_drain_is_answered_by_another_attempt() {
+    let mut trace = Trace::active();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.wait(2000);
+    assert_eq!(drained(&trace), [Err(())]);
+    trace.did.clear();
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    assert_eq!((trace.sent(), drained(&trace)), (vec![0], vec![]));
+    trace.hear(12, 50);
+    trace.wait(20);
+    assert_eq!((trace.state(), drained(&trace)), (State::Fault, vec![Ok(())]));
+}
+
 #[test]
 fn a_drain_is_done_when_the_kernel_has_removed_the_address() {
     let mut trace = Trace::active();
@@ -202,6 +236,28 @@ fn a_drained_backup_takes_no_part() {
     assert_eq!(drained(&trace), [Ok(())]);
     trace.wait(10_000);
     assert_eq!(trace.state(), State::Fault);
+}
+
+/// Simulation seed 920532: the kernel of the host whose silence made this one claim answers until its lease is over.
+#[test]
+fn a_leaver_goes_on_announcing_against_a_dead_holder_until_a_successor_was_heard() {
+    let mut trace = Trace::with(settings(11), &[12, 13]);
+    trace.hear(12, 150);
+    trace.wait(750);
+    assert_eq!(trace.state(), State::Active);
+    trace.act(Agent::handle_shutdown);
+    trace.did.clear();
+    trace.wait(2000);
+    assert_eq!(trace.count(&Command::Announce), 6, "every 250 ms for 2.5 s after it was heard");
+    let mut relieved = Trace::with(settings(11), &[12, 13]);
+    relieved.hear(12, 150);
+    relieved.wait(750);
+    relieved.act(Agent::handle_shutdown);
+    relieved.did.clear();
+    relieved.wait(245);
+    relieved.hear(13, 50);
+    relieved.wait(1000);
+    assert_eq!((relieved.count(&Command::Announce), relieved.count(&Command::Exit)), (0, 1));
 }
 
 /// Simulation seed 113678: two leavers have the address, and the one that was announced last lets go first.

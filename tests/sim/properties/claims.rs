@@ -93,10 +93,13 @@ impl World {
         {
             // Skew_Time is never below 1/256 of an interval, but three intervals are what protects.
             let patience = 3 * self.plan.interval;
+            // What has come since the turn began, as where the process was stopped when it had dealt with the first of
+            // its virtual routers, is heard in the next one.
             let queued = self.hosts[h].process.as_ref().is_some_and(|process| {
                 process.adverts.iter().any(|arrived| {
                     let advert = &arrived.heard.advert;
-                    advert.vrid == self.router.vrid && advert.priority > 0 && !self.plan.preempt
+                    let ours = advert.vrid == self.router.vrid && advert.priority > 0;
+                    ours && arrived.at <= process.turned && !self.plan.preempt
                 })
             });
             if self.now < following.at + patience || queued {
@@ -147,7 +150,8 @@ impl World {
     }
 
     /// Where priorities are derived from one and the same membership, Skew_Times differ by more than the way of
-    /// the first claimant's advert: nobody else claims after one and the same silence.
+    /// the first claimant's advert: nobody else claims after one and the same silence. (Who is told to leave right
+    /// after its claim has said nothing else than that, and is to be relieved.)
     pub fn judge_one_successor(&mut self, h: usize, following: Following) {
         let plan = &self.plan;
         let step = plan.skew(1) / 255 * (253 / plan.hosts as u64).clamp(1, 16);
@@ -172,7 +176,8 @@ impl World {
                         && theirs.at.abs_diff(following.at) <= self.plan.net.jitter + MS
                 });
                 let heard = self.clean_since(other, h).is_some_and(|since| self.now > since + long);
-                same && heard && self.hosts[other].running() && self.now < tenure.since + self.plan.interval
+                let goes_on = self.hosts[other].running() && !self.leaves(other);
+                same && heard && goes_on && self.now < tenure.since + self.plan.interval
             });
             if twice {
                 let text =

@@ -10,7 +10,8 @@ impl World {
     /// Two that run, are Active and hear each other: one advert is due within an interval; it, or the answer to
     /// it, makes one of the two step down. A leaver is silent, but hears the other's adverts, and stays 20 ms
     /// longer. (Two leavers at once say nothing to each other: the hand-over limit ends that. One whose list leaves
-    /// the other out says nothing to it before it has heard it: a leaver's priority 0, every 1.5 intervals.)
+    /// the other out says nothing to it before it has heard it: a leaver's priority 0, every 1.5 intervals. Two that
+    /// do not know of each other say nothing to each other.)
     ///
     /// The same between one of ours and a Master of another kind: FRR's does not answer a lower priority, but
     /// advertises within the interval. Two of those are their own affair.
@@ -35,7 +36,11 @@ impl World {
     }
 
     fn two_holders_since(&self, one: usize, other: usize) -> Option<Micros> {
-        let mut since = self.mutual_since(one, other)?;
+        let acquainted = match (self.addressed_since(one, other), self.addressed_since(other, one)) {
+            (Some(one), Some(other)) => one.min(other),
+            (one, other) => one.or(other)?,
+        };
+        let mut since = self.mutual_since(one, other)?.max(acquainted);
         if self.is_foreign(one) && self.is_foreign(other) {
             return None;
         }
@@ -56,6 +61,12 @@ impl World {
                 .max(self.kernel_is_free(h));
         }
         Some(since)
+    }
+
+    /// Since when adverts of one go to the other.
+    fn addressed_since(&self, from: usize, to: usize) -> Option<Micros> {
+        let everybody = self.plan.multicast || self.is_foreign(from);
+        if everybody { Some(0) } else { self.router.watch.seen[from].peers.get(&to).copied() }
     }
 
     /// An agent that runs and is not Active removes the address at once. One that is dead or stopped leaves it

@@ -57,7 +57,8 @@ impl World {
         }
     }
 
-    /// A host that holds the address is told to leave: is there one who must be able to take it?
+    /// A host that holds the address is told to leave: is there one who must be able to take it? (One that leaves
+    /// already, and found nobody, tries again every 5 s, and when a person asks again.)
     pub fn plan_hand_over(&mut self, leaver: usize) {
         let long = self.plan.master_down(1) + SECOND;
         let (host, seen) = (&self.hosts[leaver], &self.router.watch.seen[leaver]);
@@ -92,8 +93,15 @@ impl World {
             !backup || self.hosts[h].balancer() == Balancer::Serves
         };
         let mut others = (0..self.plan.hosts).filter(|h| *h != leaver);
-        if others.clone().any(able) && others.all(sound) {
-            self.router.watch.planned.push(Planned { leaver, since: self.now, done: None });
+        let able: Vec<usize> = others.clone().filter(|h| able(*h)).collect();
+        // Whoever heard another holder besides, less than three intervals ago, claims after Master_Down from then.
+        let besides = |h: &usize| self.router.watch.seen[*h].before.map_or(0, |before| before.at);
+        if let Some(besides) = able.iter().map(besides).min()
+            && others.all(sound)
+        {
+            let since = self.now.max(besides + 3 * self.plan.interval);
+            let told = self.now;
+            self.router.watch.planned.push(Planned { leaver, told, since, done: None });
         }
     }
 
@@ -109,23 +117,25 @@ impl World {
     /// Skew_Time at most, and is answered for 20 ms. Faults that begin meanwhile excuse.
     pub fn judge_hand_over(&mut self, holders: usize) {
         let Some(mut planned) = self.router.watch.planned.pop() else { return };
-        let leaver = planned.leaver;
+        let Planned { leaver, told, .. } = planned;
         if !self.has(leaver) && planned.done.is_none() {
             planned.done = Some(self.now);
         }
         if holders == 0 {
-            let text = format!("lb{leaver} was told to leave at {}, and nobody holds", planned.since);
-            self.violated(Property::HandOver, text);
+            self.violated(
+                Property::HandOver,
+                format!("lb{leaver} was told to leave at {told}, and nobody holds"),
+            );
         }
         // Where the network swaps it and the advert before it, the leaver has to say it again.
         let again = self.plan.interval * 3 / 2;
         let successor = self.plan.skew(1) + 2 * self.plan.net.longest() + again;
         if planned.done.is_none() && self.now > planned.since + successor + OVERLAP + 5 * SLACK {
-            let text = format!("lb{leaver} was told to leave at {}, and still holds", planned.since);
+            let text = format!("lb{leaver} was told to leave at {told}, and still holds");
             self.violated(Property::HandOver, text);
         }
         let over = planned.done.is_some_and(|done| self.now > done + 200 * MS);
-        if !over && self.now < planned.since + self.plan.handover_limit {
+        if !over && self.now < told + self.plan.handover_limit {
             self.router.watch.planned.push(planned);
         }
     }

@@ -23,7 +23,10 @@ impl World {
         }
         if left {
             self.router.watch.planned.clear();
-            self.plan_hand_over(h);
+            // To one that leaves already it is no news.
+            if !self.leaves(h) {
+                self.plan_hand_over(h);
+            }
         }
         self.router.watch.seen[h].member = member;
         self.watch_agreement();
@@ -155,6 +158,15 @@ impl World {
                 if *priority > 0 {
                     self.judge_touch(h, "advertises");
                 }
+            }
+            Command::Peers(stations) => {
+                let now = self.now;
+                let peers = &mut self.router.watch.seen[h].peers;
+                let known = |peer: &usize| stations.contains(&self.hosts[*peer].member.address);
+                *peers = (0..self.plan.hosts)
+                    .filter(known)
+                    .map(|peer| (peer, peers.get(&peer).copied().unwrap_or(now)))
+                    .collect();
             }
             _ => {}
         }
