@@ -69,7 +69,7 @@ impl World {
         match &mut seen.following {
             Some(following) if following.from == from => {
                 // Whoever was heard besides, not long ago, may be there still.
-                let successor = seen.before.take().filter(|before| at < before.at + patience);
+                let successor = seen.before.take().filter(|before| self.now < before.read + patience);
                 match successor {
                     Some(successor) if following.resigned.is_none() => *following = successor,
                     _ => {
@@ -98,7 +98,7 @@ impl World {
                 if let Some(following) = seen.following.filter(|following| following.from != from) {
                     seen.before = following.resigned.is_none().then_some(following);
                 }
-                seen.following = Some(Following { from, at, resigned: None });
+                seen.following = Some(Following { from, at, read: self.now, resigned: None });
             }
         }
     }
