@@ -289,7 +289,10 @@ impl World {
                     Picked::Report(outcome) => world.tell(h, Input::Health(outcome)),
                     Picked::Terminate => world.tell(h, Input::Shutdown),
                     Picked::Claim(address, mac) => world.tell(h, Input::Arp(*address, *mac)),
-                    Picked::Order(drain) => world.tell(h, Input::Drain(*drain)),
+                    Picked::Order(drain) => {
+                        world.watch_order(h, *drain);
+                        world.tell(h, Input::Drain(*drain));
+                    }
                     Picked::Gateway(gateway) => world.tell(h, Input::Gateway(*gateway)),
                     Picked::Update(update) => world.update(h, update),
                     Picked::Timer | Picked::Advert(_) | Picked::Told(..) => {}

@@ -68,6 +68,8 @@ pub struct Violation {
 pub struct Following {
     pub from: usize,
     pub at: Micros,
+    /// When it was read: a stopped process does so later, and cannot know since when it was there.
+    pub read: Micros,
     /// When it said that it gives the address up.
     pub resigned: Option<Micros>,
 }

@@ -19,10 +19,11 @@ impl World {
         for one in 0..self.plan.hosts {
             for other in one + 1..self.plan.hosts {
                 if let Some(since) = self.two_holders_since(one, other) {
-                    let leavers = [one, other].into_iter().filter(|h| self.leaves(*h)).count();
-                    let limit = match leavers {
-                        2 => self.plan.handover_limit + SECOND,
-                        1 if self.plan.omission.is_some() => self.plan.interval / 2,
+                    let unheard = |from, to| self.addressed_since(from, to).is_none_or(|known| known > since);
+                    let limit = match (self.leaves(one), self.leaves(other)) {
+                        (true, true) => self.plan.handover_limit + SECOND,
+                        (true, false) if unheard(other, one) => self.plan.interval / 2,
+                        (false, true) if unheard(one, other) => self.plan.interval / 2,
                         _ => 0,
                     };
                     let bound = self.plan.interval + 2 * self.plan.net.longest() + OVERLAP + SLACK + limit;

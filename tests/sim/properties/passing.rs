@@ -95,7 +95,7 @@ impl World {
         let mut others = (0..self.plan.hosts).filter(|h| *h != leaver);
         let able: Vec<usize> = others.clone().filter(|h| able(*h)).collect();
         // Whoever heard another holder besides, less than three intervals ago, claims after Master_Down from then.
-        let besides = |h: &usize| self.router.watch.seen[*h].before.map_or(0, |before| before.at);
+        let besides = |h: &usize| self.router.watch.seen[*h].before.map_or(0, |before| before.read);
         if let Some(besides) = able.iter().map(besides).min()
             && others.all(sound)
         {

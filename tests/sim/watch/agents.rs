@@ -4,10 +4,10 @@ use super::{Following, Property, Tenure};
 use crate::plan::Micros;
 use crate::subject::Subject;
 use crate::world::World;
-use outrider::core::Kernel as Answer;
 use outrider::core::command::Command;
 use outrider::core::event::State;
 use outrider::core::members::{Membership, Standing};
+use outrider::core::{Force, Kernel as Answer};
 
 impl World {
     pub fn watch_members(&mut self, h: usize, version: u64, members: &Membership) {
@@ -30,6 +30,13 @@ impl World {
         }
         self.router.watch.seen[h].member = member;
         self.watch_agreement();
+    }
+
+    /// A stopped process takes its orders in one after the other when it goes on.
+    pub fn watch_order(&mut self, h: usize, drain: Option<Force>) {
+        if drain.is_none() {
+            self.router.watch.seen[h].offered = false;
+        }
     }
 
     pub fn watch_link(&mut self, h: usize, up: bool) {
@@ -62,7 +69,7 @@ impl World {
         match &mut seen.following {
             Some(following) if following.from == from => {
                 // Whoever was heard besides, not long ago, may be there still.
-                let successor = seen.before.take().filter(|before| at < before.at + patience);
+                let successor = seen.before.take().filter(|before| self.now < before.read + patience);
                 match successor {
                     Some(successor) if following.resigned.is_none() => *following = successor,
                     _ => {
@@ -91,7 +98,7 @@ impl World {
                 if let Some(following) = seen.following.filter(|following| following.from != from) {
                     seen.before = following.resigned.is_none().then_some(following);
                 }
-                seen.following = Some(Following { from, at, resigned: None });
+                seen.following = Some(Following { from, at, read: self.now, resigned: None });
             }
         }
     }
