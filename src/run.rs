@@ -308,11 +308,12 @@ impl Runner {
     }
 
     /// Lets the virtual routers act on time and carries out what they want: those that something has happened to,
-    /// and those that are due.
+    /// and those that are due. It is one moment for all of them: what comes while one acts, as when the process is
+    /// stopped there, is heard before anybody takes a later one for silence.
     fn turn(&mut self) {
         let now = alarm::now();
         for router in self.routers.iter_mut().filter(|router| router.deadline <= now) {
-            router.act(&mut self.tools);
+            router.act(now, &mut self.tools);
         }
         self.answer_drain();
     }

@@ -281,11 +281,10 @@ impl VirtualRouter {
         }
     }
 
-    /// Acts on time.
-    pub fn act(&mut self, tools: &mut Tools) {
-        let now = alarm::now();
+    /// Acts on what is due at a moment that is not long past.
+    pub fn act(&mut self, now: Time, tools: &mut Tools) {
         if let Some(due) = self.agent.advert_due().filter(|due| *due <= now) {
-            self.measures.lateness.observe(now.saturating_sub(due));
+            self.measures.lateness.observe(alarm::now().saturating_sub(due));
         }
         self.agent.handle_timeout(now);
         self.carry_out(tools);

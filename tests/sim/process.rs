@@ -50,6 +50,8 @@ pub struct Process {
     at: Option<usize>,
     /// When it last woke up with something to do: what had arrived by then is heard before time is looked at.
     pub turned: Micros,
+    /// The same by its own clock.
+    clock: Time,
     /// Those that have let go of everything.
     pub exited: Vec<bool>,
     /// It waits for something to happen.
@@ -82,6 +84,7 @@ impl Process {
             due: (1..routers).collect(),
             at: None,
             turned: 0,
+            clock: Time::ZERO,
             exited: vec![false; routers],
             idle: false,
             waking: false,
@@ -171,11 +174,12 @@ impl World {
                 continue;
             }
             if let Some(router) = process.due.pop_front() {
+                let clock = process.clock;
                 self.turn_to(router);
                 if let Some(process) = &mut self.hosts[h].process {
                     process.at = Some(router);
                 }
-                self.tell(h, Input::Timeout);
+                self.tell_at(h, clock, Input::Timeout);
                 continue;
             }
             let Some(picked) = self.pick(h) else { return self.wait(h) };
@@ -272,7 +276,7 @@ impl World {
     fn turn(&mut self, h: usize, picked: Picked, clock: Time) {
         let now = self.now;
         if let Some(process) = &mut self.hosts[h].process {
-            process.turned = now;
+            (process.turned, process.clock) = (now, clock);
         }
         match picked {
             Picked::Timer => {}
@@ -371,6 +375,10 @@ impl World {
     /// Tells the agent something and sees what it makes of it.
     pub fn tell(&mut self, h: usize, input: Input) {
         let clock = self.clock(h);
+        self.tell_at(h, clock, input);
+    }
+
+    fn tell_at(&mut self, h: usize, clock: Time, input: Input) {
         let Some(core) = &mut self.router.cores[h] else { return };
         let before = core.state();
         let timer = matches!(input, Input::Timeout);
