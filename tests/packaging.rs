@@ -12,6 +12,10 @@ mod compose;
 mod environment;
 #[path = "packaging/readme.rs"]
 mod readme;
+#[path = "packaging/rendered.rs"]
+mod rendered;
+#[path = "packaging/services.rs"]
+mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! docker-compose reads the files as they are meant.
 
-use super::{catalog, read, tree, yaml};
+use super::catalog::{Template, templates};
+use super::{read, tree, yaml};
 use std::path::Path;
 use std::process::{Command, Output};
 use yaml_rust2::Yaml;
@@ -43,17 +44,22 @@ fn the_file_for_plain_docker_hosts() {
     assert!(!service["environment"]["OUTRIDER_PEERS"].is_badvalue(), "{service:?}");
 }
 
+/// Every template, with every question left open and with every question answered.
 #[test]
-fn the_catalogs_file() {
-    let folder = tree("rancher-compose/templates/outrider/0");
-    let questions = catalog::questions(&yaml(&read(&folder.join("rancher-compose.yml"))));
-    let answers: Vec<_> =
-        questions.into_iter().map(|question| (question.variable, question.default)).collect();
-    let file = accepted(&folder.join("docker-compose.yml"), &answers);
-    let service = &file["services"]["outrider"];
-    assert_eq!(service["network_mode"].as_str(), Some("host"));
-    let affinity = &service["labels"]["io.rancher.scheduler.affinity:host_label"];
-    assert_eq!(affinity.as_str(), Some("role=load-balancer"));
+fn the_catalogs_files() {
+    for folder in templates() {
+        let template = Template::new(folder.file_name().unwrap().to_str().unwrap());
+        for answers in [template.answers(&[]), template.examples()] {
+            let written = tempfile::tempdir().unwrap();
+            let path = written.path().join("docker-compose.yml");
+            std::fs::write(&path, template.docker(&answers)).unwrap();
+            let label = answers["OUTRIDER_HOST_LABEL"].clone();
+            let file = accepted(&path, &answers.into_iter().collect::<Vec<_>>());
+            let service = &file["services"]["outrider"];
+            assert_eq!(service["network_mode"].as_str(), Some("host"));
+            assert_eq!(service["environment"]["OUTRIDER_HOST_LABEL"].as_str(), Some(label.as_str()));
+        }
+    }
 }
 
 #[test]
