@@ -70,14 +70,18 @@ fn the_version_is_cargos() {
         ("Dockerfile", format!("org.opencontainers.image.version=\"{VERSION}\"")),
         ("Dockerfile", format!("docker build -t outrider:{VERSION} .")),
         ("deploy/docker-compose.yml", format!("image: outrider:{VERSION}\n")),
-        (
-            "rancher-compose/templates/outrider/0/rancher-compose.yml",
-            format!("default: outrider:{VERSION}\n"),
-        ),
-        ("rancher-compose/templates/outrider/config.yml", format!("version: '{VERSION}'\n")),
         ("README.md", format!("docker build -t outrider:{VERSION} .\n")),
         ("CHANGELOG.md", format!("## [{VERSION}]")),
     ] {
         assert!(read(&tree(file)).contains(&line), "{file} does not say {line}");
+    }
+    for template in catalog::templates() {
+        for (file, line) in [
+            ("0/rancher-compose.yml", format!("default: outrider:{VERSION}\n")),
+            ("config.yml", format!("version: '{VERSION}'\n")),
+        ] {
+            let path = template.join(file);
+            assert!(read(&path).contains(&line), "{} does not say {line}", path.display());
+        }
     }
 }

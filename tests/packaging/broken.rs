@@ -116,6 +116,55 @@ fn in_the_template_of_the_agent() {
 }
 
 #[test]
+#[rustfmt::skip] // A table: one breakage a line.
+fn in_the_template_of_the_website() {
+    const DOCKER: &str = "0/docker-compose.yml";
+    each_is_found("outrider-website", &[
+        (DOCKER, "    - '80:80'", "    - 80", "service lb: ports: must be quoted"),
+        (DOCKER, "    - '80:80'", "    - '10.10.10.2:80:80'", "service lb: ports: at one address of the host only"),
+        (DOCKER, "    - '80:80'", "    - '8080:80'", "service lb: lb_config: source_port: 80 is not published"),
+        (DOCKER, "container_label_ne", "container_label_not", "affinity:container_label_not: Rancher knows no such label"),
+        (DOCKER, "$${service_name}", "$${service}", "affinity:container_label_ne: Rancher fills in no other"),
+        (DOCKER, "$${stack_name}/", "${stack_name}/", "question stack_name: is not both asked and used"),
+        (DOCKER, "create_agent: 'true'", "create_agent: 'true'\n      io.rancher.scheduler.affinity:container_label_ne: a=b",
+            "affinity:container_label_ne: is ignored for a global service"),
+        (DOCKER, "create_agent: 'true'", "create_agent: 'true'\n      io.rancher.sidekicks: outrider",
+            "service lb: Rancher drops the sidekicks of its load balancer"),
+        (DOCKER, "  lb:\n", "  balancer:\n", "service lb: docker-compose.yml has none"),
+        (DOCKER, "version: '2'", "version: '2'\n# {{ .Stack.Name }}", "docker-compose.yml: {{ begins a Go template"),
+        (DOCKER, "      OUTRIDER_VIP:", "      OUTRIDER_STATUS_LISTEN: 'off'\n      OUTRIDER_VIP:", "the agent listens at off"),
+        (RANCHER, "service: web", "service: site", "service lb: lb_config: service site: is not there"),
+        (RANCHER, "source_port: 80", "source_port: 8080", "lb_config: source_port: 8080 is not published"),
+        (RANCHER, "target_port", "targetPort", "lb_config: port_rules: unknown key targetPort"),
+        (RANCHER, "port_rules:", "rules:", "service lb: lb_config: unknown key rules"),
+        (RANCHER, "port_rules:", "rules:", "service lb: lb_config: has no port_rules"),
+        (RANCHER, "      strategy: none", "      strategy: recreate", "service lb: health_check: strategy: anything but none kills"),
+        (RANCHER, "port: 9112", "port: 9113", "service outrider: health_check: asks port 9113, the agent listens at :9112"),
+        (RANCHER, "uuid: outrider-website-0\n", "", "catalog: uuid: is missing"),
+        (RANCHER, "    required: true\n", "", "the address alone is required"),
+        (README, "| Application hosts |", "| Hosts |", "question APP_HOST_LABEL: README.md does not explain it"),
+    ]);
+}
+
+#[test]
+#[rustfmt::skip] // A table: one breakage a line.
+fn in_the_template_of_the_sidekick() {
+    each_is_found("outrider-sidekick", &[
+        (DOCKER, "io.rancher.sidekicks: outrider", "io.rancher.sidekicks: outsider", "service lb: its sidekick outsider is not there"),
+        (DOCKER, "io.rancher.sidekicks: outrider", "io.rancher.sidekicks: outsider", "service outrider: is not global"),
+        (DOCKER, "io.rancher.sidekicks", "io.rancher.sidekick", "labels: io.rancher.sidekick: Rancher knows no such label"),
+        (DOCKER, "    network_mode: host", "    labels:\n      io.rancher.scheduler.global: 'true'\n    network_mode: host",
+            "service outrider: is scheduled with lb, not by its own labels"),
+        (DOCKER, "host_label: ${OUTRIDER_HOST_LABEL}", "host_label: role=app", "service outrider: runs on hosts with \"role=app\""),
+        (DOCKER, "{{.Stack.Name}}", "{{.Stack.Uuid}}", "docker-compose.yml.tpl: {{.Stack.Uuid}}: is not understood"),
+        (RANCHER, "  lb:\n    start_on_create: true\n", "  lb:\n    lb_config: {port_rules: []}\n", "Rancher drops the sidekicks of its load balancer"),
+        (RANCHER, "  outrider:\n", "  outrider:\n    scale: 2\n", "service outrider: has the scale of lb"),
+        (RANCHER, "  lb:\n    start_on_create: true", "  lb:\n    scale: 2", "service lb: scale: is global"),
+        (RANCHER, "strategy: none", "strategy: recreate", "service outrider: health_check: strategy: anything but none kills"),
+    ]);
+}
+
+#[test]
 fn files_and_folders_are_where_rancher_looks() {
     let found = |name: &str, damage: fn(&Path)| {
         let (_folder, template) = copy("outrider", name);

@@ -344,3 +344,29 @@ fn templates_are_told_apart() {
         }
     }
 }
+
+/// Two containers of the application on `role=app`, never two on one host; the load balancer on every
+/// `role=load-balancer`, at port 80 of all addresses; outrider beside it.
+#[test]
+fn the_website_is_the_whole_set_up() {
+    let template = Template::new("outrider-website");
+    let answers = template.answers(&[("OUTRIDER_VIP", "10.10.10.2")]);
+    let label = |service: &str, name: &str| {
+        template.service(service, &answers)["labels"][name].as_str().unwrap_or_default().to_owned()
+    };
+    let affinity = |rule: &str| format!("io.rancher.scheduler.affinity:{rule}");
+    assert_eq!(template.rancher_service("web", &answers)["scale"].as_i64(), Some(2));
+    assert_eq!(label("web", &affinity("host_label")), "role=app");
+    assert_eq!(
+        label("web", &affinity("container_label_ne")),
+        "io.rancher.stack_service.name=${stack_name}/${service_name}"
+    );
+    for everywhere in ["lb", "outrider"] {
+        assert_eq!(label(everywhere, "io.rancher.scheduler.global"), "true");
+        assert_eq!(label(everywhere, &affinity("host_label")), "role=load-balancer");
+    }
+    let balancer = template.service("lb", &answers);
+    assert_eq!(balancer["ports"].as_vec().unwrap()[0].as_str(), Some("80:80"));
+    let rule = &template.rancher_service("lb", &answers)["lb_config"]["port_rules"][0];
+    assert_eq!((rule["service"].as_str(), rule["target_port"].as_i64()), (Some("web"), Some(80)));
+}

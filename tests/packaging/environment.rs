@@ -7,11 +7,16 @@ use anyhow::{Context, Result, bail};
 use outrider::lab::process::Process;
 use outrider::lab::{Lab, VIP};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::process::{Command, Output};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use yaml_rust2::Yaml;
+
+/// Answers by variable.
+type Answered = &'static [(&'static str, &'static str)];
 
 const SOON: Duration = Duration::from_secs(20);
 const KEY: &str = "1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -43,7 +48,10 @@ impl Container {
         Container {
             environment: environment.collect(),
             // Rancher takes a text for a number here.
-            health_port: check["port"].as_str().unwrap().parse().unwrap_or_default(),
+            health_port: match &check["port"] {
+                Yaml::Integer(port) => (*port).try_into().unwrap(),
+                port => port.as_str().unwrap().parse().unwrap_or_default(),
+            },
             request_line: check["request_line"].as_str().unwrap().to_owned(),
             _secrets: folder,
         }
@@ -67,6 +75,18 @@ struct Group {
     holder: usize,
 }
 
+async fn ask(lab: &Lab, place: (Ipv4Addr, u16), lines: &str) -> Result<String> {
+    let request = format!("{lines}\r\n\r\n");
+    let asked = lab.client_namespace().run(async move {
+        let mut stream = TcpStream::connect(place).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    });
+    tokio::time::timeout(SOON, asked).await??
+}
+
 /// Starts the agent with this environment on two hosts of a lab, and waits until one of them has the address.
 async fn one_of_two_holds(environment: &[(String, String)]) -> Result<Group> {
     let lab = Lab::new(2, PROGRAM).await?;
@@ -88,16 +108,7 @@ async fn one_of_two_holds(environment: &[(String, String)]) -> Result<Group> {
 impl Group {
     /// What a host's agent answers to a request of these lines, asked from another machine.
     async fn ask(&self, host: usize, port: u16, lines: &str) -> Result<String> {
-        let place = (self.lab.hosts()[host].address(), port);
-        let request = format!("{lines}\r\n\r\n");
-        let asked = self.lab.client_namespace().run(async move {
-            let mut stream = TcpStream::connect(place).await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            anyhow::Ok(answer)
-        });
-        tokio::time::timeout(SOON, asked).await??
+        ask(&self.lab, (self.lab.hosts()[host].address(), port), lines).await
     }
 
     /// As Rancher's health check asks: from other hosts, at the host's address.
@@ -126,6 +137,48 @@ async fn default_answers_start_the_agent_of_every_template() -> Result<()> {
     Ok(())
 }
 
+/// The real HAProxy, started as its container is, with the agent as its sidekick: the address is where it answers.
+#[tokio::test]
+async fn the_sidekick_follows_its_haproxy() -> Result<()> {
+    let template = Template::new("outrider-sidekick");
+    let answers = template.answers(&[("OUTRIDER_VIP", &VIP.to_string())]);
+    let container = Container::new(&template, &answers, &[]);
+    let command = template.service("lb", &answers)["command"].clone();
+    let words: Vec<&str> = command.as_vec().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert!(words[2].contains("web.shop.rancher.internal:80"), "{words:?}");
+    let environment: Vec<_> =
+        container.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+
+    let lab = Lab::new(2, PROGRAM).await?;
+    let mut running = Vec::new();
+    for host in lab.hosts() {
+        let mut haproxy = tokio::process::Command::new(words[0]);
+        haproxy.args(&words[1..]).stdin(std::process::Stdio::null());
+        running.push((host.start("haproxy", haproxy).await?, host.start_agent(&environment).await?));
+    }
+    let holder = settled(&lab, None).await.with_context(|| running[0].1.tail(20))?;
+    let answer = ask(&lab, (VIP, 80), "GET / HTTP/1.0").await?;
+    assert!(answer.contains(" 503 "), "there is no application here: {answer}");
+    let agent = running.swap_remove(holder).1; // HAProxy ends with its handle.
+    settled(&lab, Some(holder)).await.with_context(|| agent.tail(20))?;
+    Ok(())
+}
+
+/// Waits until exactly one host has the address, and not this one.
+async fn settled(lab: &Lab, but: Option<usize>) -> Result<usize> {
+    let mut changes = lab.watcher().subscribe();
+    let settled = async {
+        loop {
+            changes.borrow_and_update();
+            match lab.watcher().holders(VIP.into())?[..] {
+                [holder] if Some(holder) != but => return anyhow::Ok(holder),
+                _ => changes.changed().await?,
+            }
+        }
+    };
+    tokio::time::timeout(SOON, settled).await.context("no single holder")?
+}
+
 /// Answers that exclude each other make several ways to answer everything. Together they answer every question.
 #[tokio::test]
 async fn every_question_answered_starts_the_agent() -> Result<()> {
@@ -149,7 +202,7 @@ async fn every_question_answered_starts_the_agent() -> Result<()> {
         ("OUTRIDER_LOG", "debug"),
         ("OUTRIDER_LOG_FORMAT", "json"),
     ];
-    let ways: [(&[(&str, &str)], &[&str]); 3] = [
+    let ways: [(Answered, &[&str]); 3] = [
         (
             &[
                 ("OUTRIDER_LB", "lb/lb"),
