@@ -8,6 +8,8 @@ mod broken;
 mod catalog;
 #[path = "packaging/compose.rs"]
 mod compose;
+#[path = "packaging/deploy.rs"]
+mod deploy;
 #[path = "packaging/environment.rs"]
 mod environment;
 #[path = "packaging/readme.rs"]
@@ -16,6 +18,8 @@ mod readme;
 mod rendered;
 #[path = "packaging/services.rs"]
 mod services;
+#[path = "packaging/troubleshooting.rs"]
+mod troubleshooting;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -29,10 +29,14 @@ fn texts(list: &Yaml) -> Vec<&str> {
     list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
 }
 
+/// The service of the file for plain Docker hosts.
+pub fn plain() -> Yaml {
+    accepted(&tree("deploy/docker-compose.yml"), &[])["services"]["outrider"].clone()
+}
+
 #[test]
 fn the_file_for_plain_docker_hosts() {
-    let file = accepted(&tree("deploy/docker-compose.yml"), &[]);
-    let service = &file["services"]["outrider"];
+    let service = plain();
     assert_eq!(service["network_mode"].as_str(), Some("host"));
     assert_eq!(service["restart"].as_str(), Some("always"));
     assert_eq!(service["stop_grace_period"].as_str(), Some("10s"));
