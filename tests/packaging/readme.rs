@@ -132,7 +132,7 @@ pub fn commands() -> Vec<String> {
 /// Commands that take minutes or a machine of their own: what shows that they work, and the words in it.
 #[rustfmt::skip] // A table: one command a line.
 const ELSEWHERE: [(&str, &str, &str); 18] = [
-    ("cargo run --release -- demo", "tests/lab.rs", "demo"),
+    ("cargo run --release -- demo", "tests/packaging/readme.rs", "fn the_demo_is_as_shown"),
     ("tests/run", ".ci/run", "tests/run --no-fail-fast"),
     ("tests/run --test packaging", "tests/run", "exec cargo test --locked \"$@\""),
     ("bash .ci/run", ".ci/run", "all well"),
@@ -272,6 +272,25 @@ fn the_service_is_installed() {
     let installed =
         Command::new(folder.path().join("usr/local/bin/outrider")).arg("--version").output().unwrap();
     assert!(installed.status.success());
+}
+
+/// The demo, of this build: the steps are those that the README shows, and none fails.
+#[test]
+fn the_demo_is_as_shown() {
+    let output = Command::new(PROGRAM).arg("demo").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    // Names without numbers, in the first column.
+    let steps = |text: &str| -> Vec<String> {
+        let table = text.split("step   ").nth(1).expect("a table");
+        let rows = table.lines().skip(1).take_while(|row| !row.trim().is_empty() && !row.starts_with("```"));
+        let names =
+            rows.map(|row| row.split("  ").next().unwrap().split(" after ").next().unwrap().to_owned());
+        names.collect()
+    };
+    let shown = steps(&read(&tree("README.md")));
+    assert_eq!(shown.len(), 7, "{shown:?}");
+    assert_eq!(steps(&said), shown, "{said}");
 }
 
 const CURL: &str = "curl http://10.10.10.2/";
