@@ -283,9 +283,9 @@ fn the_demo_is_as_shown() {
     // Names without numbers, in the first column.
     let steps = |text: &str| -> Vec<String> {
         let table = text.split("step   ").nth(1).expect("a table");
-        let rows = table.lines().skip(1).take_while(|row| !row.trim().is_empty() && !row.starts_with("```"));
-        let names =
-            rows.map(|row| row.split("  ").next().unwrap().split(" after ").next().unwrap().to_owned());
+        let rows = table.lines().skip(1).take_while(|row| !row.trim().is_empty() && !row.contains("```"));
+        let names = rows
+            .map(|row| row.trim().split("  ").next().unwrap().split(" after ").next().unwrap().to_owned());
         names.collect()
     };
     let shown = steps(&read(&tree("README.md")));
