@@ -137,6 +137,30 @@ async fn default_answers_start_the_agent_of_every_template() -> Result<()> {
     Ok(())
 }
 
+/// Rancher's health check is about the agent, not about the load balancer: nothing answers on port 80 here, and one host
+/// has lost the label.
+#[tokio::test]
+async fn an_agent_that_cannot_serve_is_healthy() -> Result<()> {
+    let template = Template::new("outrider");
+    let container = Container::new(&template, &template.answers(&[("OUTRIDER_VIP", &VIP.to_string())]), &[]);
+    let mut lab = Lab::new(1, PROGRAM).await?;
+    let without_label = lab.add_host().await?;
+    let environment: Vec<_> =
+        container.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut processes = Vec::new();
+    for host in lab.hosts() {
+        processes.push(host.start_agent(&environment).await?);
+    }
+    processes[0].wait_for_line("Initialize -> Fault", SOON).await?;
+    processes[without_label].wait_for_line("does not take part", SOON).await?;
+    for (process, host) in processes.iter().zip(lab.hosts()) {
+        process.wait_for_line("status at http://", SOON).await?;
+        let answer = ask(&lab, (host.address(), container.health_port), &container.request_line).await?;
+        assert!(answer.contains(" 200 "), "{answer}");
+    }
+    Ok(())
+}
+
 /// The real HAProxy, started as its container is, with the agent as its sidekick: the address is where it answers.
 #[tokio::test]
 async fn the_sidekick_follows_its_haproxy() -> Result<()> {
