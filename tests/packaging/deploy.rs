@@ -48,7 +48,7 @@ fn the_unit_gives_what_the_container_gets() {
     let added = added.map(|capability| format!("CAP_{}", capability.as_str().unwrap()));
     assert_eq!(names(&unit["CapabilityBoundingSet"]), added.collect());
     assert_eq!(unit["NoNewPrivileges"], "yes");
-    assert_eq!(unit["ExecReload"], "/bin/kill -HUP $MAINPID");
+    assert_eq!(unit["ExecReload"], "+/bin/kill -HUP $MAINPID");
     assert_eq!(unit["KillMode"], "mixed");
     // The exit code of wrong settings; the time of a hand-over.
     assert_eq!(unit["RestartPreventExitStatus"], "2");
