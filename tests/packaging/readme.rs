@@ -174,6 +174,8 @@ fn docker_understands_its_commands() {
     let commands = commands();
     let docker: Vec<_> = commands.iter().filter(|command| command.starts_with("docker")).collect();
     assert!(docker.len() > 10, "{docker:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().display();
     let said = |command: &str| {
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).current_dir(tree("")).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
@@ -191,7 +193,8 @@ fn docker_understands_its_commands() {
     };
     for command in docker {
         // The archive is of the line before.
-        let command = command.replace("-i outrider.tar", "-i Cargo.toml");
+        let command =
+            command.replace("-i outrider.tar", "-i Cargo.toml").replace("-o ", &format!("-o {place}/"));
         let text = said(&command);
         assert!(no_engine(&text), "{command}: {text}");
     }
@@ -209,9 +212,12 @@ const CATALOG: &[&str] = &[
 fn the_catalogs_branch() {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path().join("rancher-catalog.git");
+    std::fs::write(folder.path().join(".gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
     let run = |command: &str, place: &Path| {
         let mut shell = Command::new("sh");
         shell.args(["-ec", command]).current_dir(place);
+        // The tree may be somebody else's: in a container, under sudo.
+        shell.env("HOME", folder.path());
         for role in ["AUTHOR", "COMMITTER"] {
             shell
                 .env(format!("GIT_{role}_NAME"), "test")
