@@ -8,10 +8,18 @@ mod broken;
 mod catalog;
 #[path = "packaging/compose.rs"]
 mod compose;
+#[path = "packaging/deploy.rs"]
+mod deploy;
 #[path = "packaging/environment.rs"]
 mod environment;
 #[path = "packaging/readme.rs"]
 mod readme;
+#[path = "packaging/rendered.rs"]
+mod rendered;
+#[path = "packaging/services.rs"]
+mod services;
+#[path = "packaging/troubleshooting.rs"]
+mod troubleshooting;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,14 +74,18 @@ fn the_version_is_cargos() {
         ("Dockerfile", format!("org.opencontainers.image.version=\"{VERSION}\"")),
         ("Dockerfile", format!("docker build -t outrider:{VERSION} .")),
         ("deploy/docker-compose.yml", format!("image: outrider:{VERSION}\n")),
-        (
-            "rancher-compose/templates/outrider/0/rancher-compose.yml",
-            format!("default: outrider:{VERSION}\n"),
-        ),
-        ("rancher-compose/templates/outrider/config.yml", format!("version: '{VERSION}'\n")),
         ("README.md", format!("docker build -t outrider:{VERSION} .\n")),
         ("CHANGELOG.md", format!("## [{VERSION}]")),
     ] {
         assert!(read(&tree(file)).contains(&line), "{file} does not say {line}");
+    }
+    for template in catalog::templates() {
+        for (file, line) in [
+            ("0/rancher-compose.yml", format!("default: outrider:{VERSION}\n")),
+            ("config.yml", format!("version: '{VERSION}'\n")),
+        ] {
+            let path = template.join(file);
+            assert!(read(&path).contains(&line), "{} does not say {line}", path.display());
+        }
     }
 }

@@ -1,8 +1,10 @@
-//! The rules of Rancher 1.6's catalog, and of this agent in it. Rancher itself ignores most of what is wrong.
+//! The rules of Rancher 1.6's catalog. Rancher itself ignores most of what is wrong.
 
-use super::{VERSION, entries, settings, tree};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use super::rendered::{Answers, asked_by_actions, filled_in, references, templated};
+use super::services::check_services;
+use super::{VERSION, entries, read, tree};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use yaml_rust2::{Yaml, YamlLoader};
 
 const CONFIG: [&str; 7] =
@@ -38,57 +40,100 @@ const TYPES: [&str; 12] = [
     "masked",
     "secret",
 ];
-/// Of docker-compose.yml, version 2: those that Rancher passes on, as far as anything here may want them.
-const SERVICE: [&str; 20] = [
-    "cap_add",
-    "cap_drop",
-    "command",
-    "depends_on",
-    "entrypoint",
-    "environment",
-    "expose",
-    "external_links",
-    "image",
-    "labels",
-    "links",
-    "logging",
-    "network_mode",
-    "ports",
-    "privileged",
-    "read_only",
-    "stop_signal",
-    "tmpfs",
-    "user",
-    "volumes",
-];
-/// Of rancher-compose.yml.
-const RANCHER_SERVICE: [&str; 6] =
-    ["scale", "start_on_create", "health_check", "lb_config", "metadata", "retain_ip"];
-const HEALTH_CHECK: [&str; 9] = [
-    "port",
-    "request_line",
-    "interval",
-    "response_timeout",
-    "initializing_timeout",
-    "reinitializing_timeout",
-    "healthy_threshold",
-    "unhealthy_threshold",
-    "strategy",
-];
+/// Rancher takes either; the first one only if it needs Go's templates.
+const COMPOSE: [&str; 2] = ["docker-compose.yml.tpl", "docker-compose.yml"];
 
-/// A question of the template.
+/// A version of a template: its folder, with what stands in its files.
+pub struct Template {
+    docker: String,
+    rancher: String,
+    questions: Vec<Question>,
+}
+
+/// A question of a template.
 pub struct Question {
     pub variable: String,
     pub default: String,
+    /// An answer of its type.
+    pub example: String,
+}
+
+impl Template {
+    /// Version 0 of a template in the tree.
+    pub fn new(name: &str) -> Self {
+        let folder = tree("rancher-compose/templates").join(name).join("0");
+        let compose = COMPOSE.iter().map(|file| folder.join(file)).find(|file| file.is_file());
+        let rancher = read(&folder.join("rancher-compose.yml"));
+        let questions = questions(&super::yaml(&rancher));
+        Self { docker: read(&compose.expect("a compose file")), rancher, questions }
+    }
+
+    /// What Rancher passes on for these answers; questions left open have their defaults.
+    ///
+    /// # Panics
+    /// When a question is answered that is not asked.
+    pub fn answers(&self, answers: &[(&str, &str)]) -> Answers {
+        let mut all: Answers = self
+            .questions
+            .iter()
+            .map(|question| (question.variable.clone(), question.default.clone()))
+            .collect();
+        for (variable, answer) in answers {
+            *all.get_mut(*variable).expect(variable) = (*answer).to_owned();
+        }
+        all
+    }
+
+    /// An answer to every question.
+    pub fn examples(&self) -> Answers {
+        let answered = self.questions.iter();
+        answered.map(|question| (question.variable.clone(), question.example.clone())).collect()
+    }
+
+    /// docker-compose.yml with its template's actions carried out, and its variables still in it.
+    pub fn docker(&self, answers: &Answers) -> String {
+        templated(&self.docker, answers).unwrap()
+    }
+
+    /// A service of docker-compose.yml, for these answers.
+    pub fn service(&self, name: &str, answers: &Answers) -> Yaml {
+        filled_in(&super::yaml(&self.docker(answers))["services"][name], answers)
+    }
+
+    /// A service of rancher-compose.yml, for these answers.
+    pub fn rancher_service(&self, name: &str, answers: &Answers) -> Yaml {
+        filled_in(&super::yaml(&self.rancher)["services"][name], answers)
+    }
+}
+
+/// The templates in the tree.
+pub fn templates() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(tree("rancher-compose/templates")).unwrap();
+    let mut templates: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    templates.sort();
+    assert!(!templates.is_empty());
+    templates
 }
 
 /// The questions in their order.
-pub fn questions(rancher_compose: &Yaml) -> Vec<Question> {
+fn questions(rancher_compose: &Yaml) -> Vec<Question> {
     let questions = rancher_compose["catalog"]["questions"].as_vec().cloned().unwrap_or_default();
     let text = |question: &Yaml, key: &str| question[key].as_str().unwrap_or_default().to_owned();
+    let example = |question: &Yaml| match question["type"].as_str() {
+        Some("enum") => question["options"][0].as_str().unwrap_or_default().to_owned(),
+        Some("boolean") => "true".to_owned(),
+        Some("int") => "77".to_owned(),
+        Some("service") => "stack/service".to_owned(),
+        Some("secret") => text(question, "variable").to_lowercase(),
+        _ => "answered".to_owned(),
+    };
     questions
         .iter()
-        .map(|question| Question { variable: text(question, "variable"), default: text(question, "default") })
+        .map(|question| Question {
+            variable: text(question, "variable"),
+            default: text(question, "default"),
+            example: example(question),
+        })
         .collect()
 }
 
@@ -122,12 +167,19 @@ pub fn faults(template: &Path) -> Vec<String> {
 
 /// One version's folder. Tells which version it says it is.
 fn version(folder: &Path, faults: &mut Faults) -> String {
-    faults.unless(folder.join("README.md").is_file(), || "README.md: is missing".to_owned());
-    let docker = faults.yaml(folder, "docker-compose.yml");
+    let readme = std::fs::read_to_string(folder.join("README.md"))
+        .map_err(|_| faults.0.push("README.md: is missing".to_owned()))
+        .unwrap_or_default();
+    let found: Vec<_> = COMPOSE.into_iter().filter(|file| folder.join(file).is_file()).collect();
+    faults.unless(found.len() == 1, || format!("docker-compose.yml: there are {found:?} of {COMPOSE:?}"));
+    let compose = found.first().copied().unwrap_or("docker-compose.yml");
+    let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+    let (docker_text, rancher_text) = (text(compose), text("rancher-compose.yml"));
     let rancher = faults.yaml(folder, "rancher-compose.yml");
-    for (file, yaml) in [("docker-compose.yml", &docker), ("rancher-compose.yml", &rancher)] {
-        faults.unless(yaml["version"].as_str() == Some("2"), || format!("{file}: version: is not '2'"));
-    }
+    faults.unless(rancher["version"].as_str() == Some("2"), || {
+        "rancher-compose.yml: version: is not '2'".to_owned()
+    });
+
     let catalog = &rancher["catalog"];
     faults.keys("catalog", catalog, &CATALOG);
     for key in ["name", "uuid", "version", "description", "minimum_rancher_version"] {
@@ -140,25 +192,48 @@ fn version(folder: &Path, faults: &mut Faults) -> String {
         if question["required"].as_bool() == Some(true) {
             required.push(variable.clone());
         }
+        let row = format!("\n| {} |", question["label"].as_str().unwrap_or_default());
+        faults
+            .unless(readme.contains(&row), || format!("question {variable}: README.md does not explain it"));
         faults.unless(asked.insert(variable.clone()), || format!("question {variable}: asked twice"));
     }
     faults
         .unless(required == ["OUTRIDER_VIP"], || format!("the address alone is required, not {required:?}"));
-    let used = references(&std::fs::read_to_string(folder.join("docker-compose.yml")).unwrap_or_default());
-    let used = used.unwrap_or_else(|fault| {
-        faults.0.push(format!("docker-compose.yml: {fault}"));
-        asked.clone()
+
+    // Rancher reads the questions before it knows any answer.
+    let (before, services) = rancher_text.split_once("\nservices:").unwrap_or((&rancher_text, ""));
+    faults.unless(!before.replace("$$", "").contains('$'), || {
+        "rancher-compose.yml: $ is written $$".to_owned()
     });
+    for (file, text) in [(compose, &docker_text), ("rancher-compose.yml", &rancher_text)] {
+        let plain = file.ends_with(".tpl") || !text.contains("{{");
+        faults.unless(plain, || format!("{file}: {{{{ begins a Go template"));
+    }
+    let mut used = asked_by_actions(&docker_text);
+    for (file, text) in [(compose, docker_text.as_str()), ("rancher-compose.yml", services)] {
+        match references(text) {
+            Ok(references) => used.extend(references),
+            Err(fault) => faults.0.push(format!("{file}: {fault}")),
+        }
+    }
     for variable in asked.symmetric_difference(&used) {
         faults.0.push(format!("question {variable}: is not both asked and used"));
     }
-    for file in ["docker-compose.yml", "rancher-compose.yml"] {
-        let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-        faults.unless(!text.contains("{{"), || format!("{file}: {{{{ begins a Go template"));
-        let rancher_dollar = file == "rancher-compose.yml" && text.replace("$$", "").contains('$');
-        faults.unless(!rancher_dollar, || format!("{file}: $ is written $$"));
+
+    // Without an answer to anything, and with one to everything: what an `if` adds must be well, too.
+    let questions = questions(&rancher);
+    let open = questions.iter().map(|question| (question.variable.clone(), question.default.clone()));
+    let answered = questions.iter().map(|question| (question.variable.clone(), question.example.clone()));
+    for answers in [open.collect::<Answers>(), answered.collect()] {
+        let rendered = templated(&docker_text, &answers).and_then(|text| load(&text));
+        let docker = rendered.unwrap_or_else(|fault| {
+            faults.0.push(format!("{compose}: {fault}"));
+            Yaml::BadValue
+        });
+        faults.unless(docker["version"].as_str() == Some("2"), || format!("{compose}: version: is not '2'"));
+        faults.keys(compose, &docker, &["version", "services", "secrets"]);
+        check_services(&docker, &rancher["services"], faults);
     }
-    check_services(&docker["services"], &rancher["services"], faults);
     catalog["version"].as_str().unwrap_or_default().to_owned()
 }
 
@@ -166,7 +241,7 @@ fn check_question(question: &Yaml, faults: &mut Faults) -> String {
     let variable = question["variable"].as_str().unwrap_or("(without a variable)").to_owned();
     let place = |key: &str| format!("question {variable}: {key}");
     faults.keys(&format!("question {variable}"), question, &QUESTION);
-    for key in ["variable", "label", "description", "type"] {
+    for key in ["variable", "label", "description", "type", "group"] {
         faults.text(&place(key), &question[key]);
     }
     let kind = question["type"].as_str().unwrap_or_default();
@@ -174,6 +249,9 @@ fn check_question(question: &Yaml, faults: &mut Faults) -> String {
     let default = &question["default"];
     if !default.is_badvalue() {
         faults.text(&place("default"), default);
+        // It stands in the open in a public file.
+        let open = !["password", "masked", "secret"].contains(&kind);
+        faults.unless(open, || format!("{}: a {kind} has none", place("default")));
     }
     let options: Vec<&Yaml> = question["options"].as_vec().into_iter().flatten().collect();
     for option in &options {
@@ -187,6 +265,8 @@ fn check_question(question: &Yaml, faults: &mut Faults) -> String {
     });
     let boolean = default.as_str().is_none_or(|default| default == "true" || default == "false");
     faults.unless(kind != "boolean" || boolean, || format!("{}: is no boolean", place("default")));
+    let whole = default.as_str().is_none_or(|default| default.parse::<i64>().is_ok());
+    faults.unless(kind != "int" || whole, || format!("{}: is no whole number", place("default")));
     let flag = |key: &str| question[key].is_badvalue() || question[key].as_bool().is_some();
     faults.unless(flag("required"), || format!("{}: is no boolean", place("required")));
     for key in ["min", "max", "min_length", "max_length"] {
@@ -196,80 +276,16 @@ fn check_question(question: &Yaml, faults: &mut Faults) -> String {
     variable
 }
 
-fn check_services(docker: &Yaml, rancher: &Yaml, faults: &mut Faults) {
-    let known: BTreeMap<String, String> = settings().into_iter().collect();
-    for (name, service) in entries(docker) {
-        faults.keys(&format!("service {name}"), service, &SERVICE);
-        for key in ["environment", "labels"] {
-            for (variable, value) in entries(&service[key]) {
-                faults.text(&format!("service {name}: {key}: {variable}"), value);
-            }
-        }
-        for (variable, _) in entries(&service["environment"]) {
-            let known = known.contains_key(variable);
-            faults.unless(known, || format!("service {name}: the agent does not know {variable}"));
-        }
-        let label = |label: &str| service["labels"][label].as_str().unwrap_or_default().to_owned();
-        let global = label("io.rancher.scheduler.global") == "true";
-        faults.unless(global, || format!("service {name}: is not global"));
-        let affinity = label("io.rancher.scheduler.affinity:host_label");
-        let same = affinity == service["environment"]["OUTRIDER_HOST_LABEL"].as_str().unwrap_or_default();
-        faults.unless(!affinity.is_empty() && same, || {
-            format!("service {name}: runs on hosts with {affinity:?}, and counts on others")
-        });
-        let host = service["network_mode"].as_str() == Some("host");
-        faults.unless(host, || format!("service {name}: is not in the host's network"));
-        let list = |key: &str| -> BTreeSet<&str> {
-            service[key].as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
-        };
-        let capabilities = BTreeSet::from(["NET_ADMIN", "NET_RAW", "SETGID", "SETUID"]);
-        faults.unless(list("cap_add") == capabilities && list("cap_drop") == BTreeSet::from(["ALL"]), || {
-            format!("service {name}: has other capabilities than {capabilities:?}")
-        });
-        let limited = ["max-size", "max-file"]
-            .iter()
-            .all(|option| service["logging"]["options"][*option].as_str().is_some());
-        faults.unless(limited, || format!("service {name}: its log has no limit"));
-    }
-    for (name, service) in entries(rancher) {
-        faults.unless(!docker[name].is_badvalue(), || format!("service {name}: docker-compose.yml has none"));
-        faults.keys(&format!("service {name}"), service, &RANCHER_SERVICE);
-        let check = &service["health_check"];
-        faults.keys(&format!("service {name}: health_check"), check, &HEALTH_CHECK);
-        faults.unless(check.is_badvalue() || check["strategy"].as_str() == Some("none"), || {
-            format!(
-                "service {name}: health_check: strategy: anything but none kills the holder on a partition"
-            )
-        });
-    }
-    faults.unless(!entries(docker).is_empty(), || "docker-compose.yml: has no service".to_owned());
-}
-
-/// The `${variables}` of a compose file.
-fn references(text: &str) -> Result<BTreeSet<String>, String> {
-    let mut found = BTreeSet::new();
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('$') {
-        if let Some(after) = after.strip_prefix('$') {
-            rest = after;
-            continue;
-        }
-        let (name, after) =
-            after.strip_prefix('{').and_then(|after| after.split_once('}')).ok_or("$ is written $$")?;
-        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(format!("${{{name}}}: Rancher knows no defaults here"));
-        }
-        found.insert(name.to_owned());
-        rest = after;
-    }
-    Ok(found)
+fn load(text: &str) -> Result<Yaml, String> {
+    let mut documents = YamlLoader::load_from_str(text).map_err(|error| error.to_string())?;
+    if documents.len() == 1 { Ok(documents.remove(0)) } else { Err("is not one document".to_owned()) }
 }
 
 #[derive(Default)]
-struct Faults(Vec<String>);
+pub struct Faults(pub Vec<String>);
 
 impl Faults {
-    fn unless(&mut self, good: bool, fault: impl FnOnce() -> String) {
+    pub fn unless(&mut self, good: bool, fault: impl FnOnce() -> String) {
         if !good {
             self.0.push(fault());
         }
@@ -277,22 +293,20 @@ impl Faults {
 
     fn yaml(&mut self, folder: &Path, file: &str) -> Yaml {
         let text = std::fs::read_to_string(folder.join(file)).map_err(|error| error.to_string());
-        let documents =
-            text.and_then(|text| YamlLoader::load_from_str(&text).map_err(|error| error.to_string()));
-        documents.map(|mut documents| documents.remove(0)).unwrap_or_else(|error| {
+        text.and_then(|text| load(&text)).unwrap_or_else(|error| {
             self.0.push(format!("{file}: {error}"));
             Yaml::BadValue
         })
     }
 
-    fn keys(&mut self, place: &str, mapping: &Yaml, known: &[&str]) {
+    pub fn keys(&mut self, place: &str, mapping: &Yaml, known: &[&str]) {
         for (key, _) in entries(mapping) {
             self.unless(known.contains(&key), || format!("{place}: unknown key {key}"));
         }
     }
 
     /// Answers, labels and variables are text: `true` and `80` must be quoted.
-    fn text(&mut self, place: &str, value: &Yaml) {
+    pub fn text(&mut self, place: &str, value: &Yaml) {
         match value {
             Yaml::String(text) => self.unless(!text.is_empty(), || format!("{place}: is empty")),
             Yaml::BadValue => self.0.push(format!("{place}: is missing")),
@@ -303,18 +317,56 @@ impl Faults {
 
 #[test]
 fn every_template_keeps_the_rules() {
-    let templates: Vec<_> = std::fs::read_dir(tree("rancher-compose/templates"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert!(!templates.is_empty());
-    for template in templates {
+    for template in templates() {
         assert_eq!(faults(&template), [] as [String; 0], "{}", template.display());
     }
 }
 
 #[test]
-fn the_template_is_of_this_version() {
-    let mut faults = Faults::default();
-    assert_eq!(version(&tree("rancher-compose/templates/outrider/0"), &mut faults), VERSION);
+fn every_template_is_of_this_version() {
+    for template in templates() {
+        let said = version(&template.join("0"), &mut Faults::default());
+        assert_eq!(said, VERSION, "{}", template.display());
+    }
+}
+
+/// Catalog entries are told apart by their uuid, and the icon of one is not that of another.
+#[test]
+fn templates_are_told_apart() {
+    let mut seen = BTreeSet::new();
+    for template in templates() {
+        let name = template.file_name().unwrap().to_str().unwrap().to_owned();
+        let rancher = super::yaml(&Template::new(&name).rancher);
+        let uuid = rancher["catalog"]["uuid"].as_str().unwrap().to_owned();
+        let icon = read(&template.join(format!("catalogIcon-{name}.svg")));
+        for mark in [uuid, icon] {
+            assert!(seen.insert(mark), "{name}: not its own");
+        }
+    }
+}
+
+/// Two containers of the application on `role=app`, never two on one host; the load balancer on every
+/// `role=load-balancer`, at port 80 of all addresses; outrider beside it.
+#[test]
+fn the_website_is_the_whole_set_up() {
+    let template = Template::new("outrider-website");
+    let answers = template.answers(&[("OUTRIDER_VIP", "10.10.10.2")]);
+    let label = |service: &str, name: &str| {
+        template.service(service, &answers)["labels"][name].as_str().unwrap_or_default().to_owned()
+    };
+    let affinity = |rule: &str| format!("io.rancher.scheduler.affinity:{rule}");
+    assert_eq!(template.rancher_service("web", &answers)["scale"].as_i64(), Some(2));
+    assert_eq!(label("web", &affinity("host_label")), "role=app");
+    assert_eq!(
+        label("web", &affinity("container_label_ne")),
+        "io.rancher.stack_service.name=${stack_name}/${service_name}"
+    );
+    for everywhere in ["lb", "outrider"] {
+        assert_eq!(label(everywhere, "io.rancher.scheduler.global"), "true");
+        assert_eq!(label(everywhere, &affinity("host_label")), "role=load-balancer");
+    }
+    let balancer = template.service("lb", &answers);
+    assert_eq!(balancer["ports"].as_vec().unwrap()[0].as_str(), Some("80:80"));
+    let rule = &template.rancher_service("lb", &answers)["lb_config"]["port_rules"][0];
+    assert_eq!((rule["service"].as_str(), rule["target_port"].as_i64()), (Some("web"), Some(80)));
 }

@@ -1,6 +1,7 @@
 //! docker-compose reads the files as they are meant.
 
-use super::{catalog, read, tree, yaml};
+use super::catalog::{Template, templates};
+use super::{read, tree, yaml};
 use std::path::Path;
 use std::process::{Command, Output};
 use yaml_rust2::Yaml;
@@ -28,10 +29,14 @@ fn texts(list: &Yaml) -> Vec<&str> {
     list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
 }
 
+/// The service of the file for plain Docker hosts.
+pub fn plain() -> Yaml {
+    accepted(&tree("deploy/docker-compose.yml"), &[])["services"]["outrider"].clone()
+}
+
 #[test]
 fn the_file_for_plain_docker_hosts() {
-    let file = accepted(&tree("deploy/docker-compose.yml"), &[]);
-    let service = &file["services"]["outrider"];
+    let service = plain();
     assert_eq!(service["network_mode"].as_str(), Some("host"));
     assert_eq!(service["restart"].as_str(), Some("always"));
     assert_eq!(service["stop_grace_period"].as_str(), Some("10s"));
@@ -43,17 +48,22 @@ fn the_file_for_plain_docker_hosts() {
     assert!(!service["environment"]["OUTRIDER_PEERS"].is_badvalue(), "{service:?}");
 }
 
+/// Every template, with every question left open and with every question answered.
 #[test]
-fn the_catalogs_file() {
-    let folder = tree("rancher-compose/templates/outrider/0");
-    let questions = catalog::questions(&yaml(&read(&folder.join("rancher-compose.yml"))));
-    let answers: Vec<_> =
-        questions.into_iter().map(|question| (question.variable, question.default)).collect();
-    let file = accepted(&folder.join("docker-compose.yml"), &answers);
-    let service = &file["services"]["outrider"];
-    assert_eq!(service["network_mode"].as_str(), Some("host"));
-    let affinity = &service["labels"]["io.rancher.scheduler.affinity:host_label"];
-    assert_eq!(affinity.as_str(), Some("role=load-balancer"));
+fn the_catalogs_files() {
+    for folder in templates() {
+        let template = Template::new(folder.file_name().unwrap().to_str().unwrap());
+        for answers in [template.answers(&[]), template.examples()] {
+            let written = tempfile::tempdir().unwrap();
+            let path = written.path().join("docker-compose.yml");
+            std::fs::write(&path, template.docker(&answers)).unwrap();
+            let label = answers["OUTRIDER_HOST_LABEL"].clone();
+            let file = accepted(&path, &answers.into_iter().collect::<Vec<_>>());
+            let service = &file["services"]["outrider"];
+            assert_eq!(service["network_mode"].as_str(), Some("host"));
+            assert_eq!(service["environment"]["OUTRIDER_HOST_LABEL"].as_str(), Some(label.as_str()));
+        }
+    }
 }
 
 #[test]
