@@ -125,7 +125,7 @@ impl Clone {
         for part in ["deploy", ".git", "docs"] {
             std::fs::create_dir_all(clone.join(part)).unwrap();
         }
-        for file in ["Cargo.toml", "CHANGELOG.md", "README.md", "LICENSE", ".gitignore"] {
+        for file in ["Cargo.toml", "CHANGELOG.md", "README.md", "LICENSE", ".gitignore", "docs/settings.md"] {
             std::fs::copy(tree(file), clone.join(file)).unwrap();
         }
         for file in ["release", "outrider.service", "outrider.env"] {
@@ -252,7 +252,9 @@ fn a_release_of_the_binaries() {
     let mut tar = Command::new("tar");
     assert!(tar.arg("-xf").arg(folder.join(&archive)).arg("-C").arg(&unpacked).status().unwrap().success());
     let inside = unpacked.join(format!("outrider-{VERSION}"));
-    for file in ["README.md", "CHANGELOG.md", "LICENSE", "outrider.service", "outrider.env"] {
+    for file in
+        ["README.md", "docs/settings.md", "CHANGELOG.md", "LICENSE", "outrider.service", "outrider.env"]
+    {
         assert!(inside.join(file).is_file(), "{file} is not in the archive");
     }
     let version = Command::new(inside.join("outrider")).arg("--version").output().unwrap();
