@@ -1,0 +1,1 @@
+//! What the image is, and how its first process behaves.

@@ -1,0 +1,306 @@
+//! Hosts with a Docker engine each, on which deploy/docker-compose.yml and a load balancer run.
+
+use crate::engine::{Engine, SOON, run};
+use crate::images::{self, AGENT, BALANCER};
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use outrider::lab::client::{Outcome, Request};
+use outrider::lab::{Host, Lab, VIP};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One site at a time: they measure time, and there are two processors.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// When the client of the lab gives a request up, and what a timer may be late on a machine that is not overloaded.
+const TIME_LIMIT: Duration = Duration::from_millis(520);
+/// No change for so long: all is well.
+const CALM: Duration = Duration::from_millis(700);
+
+/// How docker gets connections from this machine to a published port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// By a process, docker-proxy, as is the default.
+    ByProxy,
+    /// By netfilter alone, as Rancher has it.
+    ByNetfilter,
+}
+
+/// The hosts.
+pub struct Site {
+    engines: Vec<Engine>,
+    pub lab: Lab,
+    start: Instant,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// What somebody who asks the address went through, and how many had it meanwhile.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Requests that were lost.
+    pub lost: usize,
+    /// Longest time between two moments at which requests were sent that were answered, with a lost one in between.
+    pub outage: Duration,
+    /// Time with two holders, all added up.
+    pub two: Duration,
+    /// Time without a holder, all added up.
+    pub none: Duration,
+}
+
+impl Site {
+    /// Hosts with an engine that has the images, and nothing that runs on it.
+    pub async fn bare(hosts: usize, published: Published) -> Result<Site> {
+        let alone = ALONE.lock().await;
+        let archive = images::archive().await?;
+        let lab = Lab::new(hosts, env!("CARGO_BIN_EXE_outrider")).await?;
+        let mut site = Site { engines: Vec::new(), lab, start: Instant::now(), _alone: alone };
+        for host in 0..hosts {
+            // That of the lab leads to its metadata; the engine makes its own.
+            site.host(host).namespace().run_command("ip", &["link", "delete", "docker0"]).await?;
+            let options: &[&str] = match published {
+                Published::ByProxy => &[],
+                Published::ByNetfilter => &["--userland-proxy=false"],
+            };
+            site.engines.push(Engine::start(site.host(host).namespace(), options).await?);
+            site.docker(host, &["load", "-i", archive.to_str().context("path")?]).await?;
+            site.write_environment(host)?;
+        }
+        Ok(site)
+    }
+
+    /// The whole set-up on each of them, as the README says; all is well.
+    pub async fn new(hosts: usize, published: Published) -> Result<Site> {
+        let site = Site::bare(hosts, published).await?;
+        for host in 0..hosts {
+            site.up_balancer(host, BALANCER).await?;
+            site.up_agent(host, AGENT).await?;
+        }
+        site.settle().await?;
+        Ok(site)
+    }
+
+    pub fn host(&self, host: usize) -> &Host {
+        &self.lab.hosts()[host]
+    }
+
+    pub fn engine(&self, host: usize) -> &Engine {
+        &self.engines[host]
+    }
+
+    /// `docker` on a host.
+    pub async fn docker(&self, host: usize, arguments: &[&str]) -> Result<String> {
+        self.engines[host].docker(self.host(host).namespace(), arguments).await
+    }
+
+    /// `docker inspect` of something on a host.
+    pub async fn inspect(&self, host: usize, what: &str) -> Result<serde_json::Value> {
+        let said = self.docker(host, &["inspect", what]).await?;
+        let mut all: Vec<serde_json::Value> = serde_json::from_str(&said).context(said)?;
+        all.pop().context("nothing to inspect")
+    }
+
+    /// Where a host's copy of deploy/ is.
+    pub fn deploy(&self, host: usize) -> PathBuf {
+        self.engines[host].folder().join("deploy")
+    }
+
+    /// The two files of deploy/, filled in as the README says.
+    fn write_environment(&self, host: usize) -> Result<()> {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+        let deploy = self.deploy(host);
+        std::fs::create_dir_all(&deploy)?;
+        std::fs::copy(from.join("docker-compose.yml"), deploy.join("docker-compose.yml"))?;
+        let peers: Vec<String> = self.lab.hosts().iter().map(|host| host.address().to_string()).collect();
+        let mut text = std::fs::read_to_string(from.join("outrider.env"))?;
+        for (name, value) in [("OUTRIDER_VIP", VIP.to_string()), ("OUTRIDER_PEERS", peers.join(","))] {
+            let open = format!("\n{name}=\n");
+            ensure!(text.contains(&open), "outrider.env does not ask for {name}");
+            text = text.replace(&open, &format!("\n{name}={value}\n"));
+        }
+        Ok(std::fs::write(deploy.join("outrider.env"), text)?)
+    }
+
+    /// `docker-compose -f deploy/docker-compose.yml` with these arguments.
+    pub async fn compose(&self, host: usize, arguments: &[&str]) -> Result<String> {
+        let mut command = self.engines[host].command("docker-compose");
+        command.arg("-f").arg(self.deploy(host).join("docker-compose.yml")).args(arguments);
+        run(self.host(host).namespace(), command, SOON).await
+    }
+
+    /// Starts the agent from this image, or moves it to this image, with docker-compose.
+    pub async fn up_agent(&self, host: usize, image: &str) -> Result<()> {
+        let file = self.deploy(host).join("docker-compose.yml");
+        let text = std::fs::read_to_string(&file)?;
+        let line = text.lines().find(|line| line.trim().starts_with("image:")).context("no image")?;
+        std::fs::write(&file, text.replace(line, &format!("    image: {image}")))?;
+        self.compose(host, &["up", "-d"]).await.map(drop)
+    }
+
+    /// The same for the load balancer.
+    pub async fn up_balancer(&self, host: usize, image: &str) -> Result<()> {
+        let mut command = self.engines[host].command("docker-compose");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/balancer.yml");
+        command.arg("-f").arg(file).args(["-p", "balancer", "up", "-d"]);
+        command.env("BALANCER", image).env("NAME", self.host(host).name());
+        run(self.host(host).namespace(), command, SOON).await.map(drop)
+    }
+
+    /// Ends a container's process as a crash would: Docker is not asked, and starts it again.
+    pub async fn crash(&self, host: usize, container: &str) -> Result<()> {
+        let pid = self.inspect(host, container).await?["State"]["Pid"].as_i64().context("no process")?;
+        self.shell(host, &format!("kill -KILL {pid}")).await.map(drop)
+    }
+
+    /// A line of shell on a host.
+    pub async fn shell(&self, host: usize, line: &str) -> Result<String> {
+        let mut command = self.engines[host].command("sh");
+        command.args(["-c", line]);
+        run(self.host(host).namespace(), command, SOON).await
+    }
+
+    /// Starts the engine of a host again, once it has ended by this signal.
+    pub async fn restart_engine(&mut self, host: usize, signal: Signal) -> Result<()> {
+        self.end_engine(host, signal).await?;
+        self.boot_engine(host).await
+    }
+
+    pub async fn end_engine(&mut self, host: usize, signal: Signal) -> Result<()> {
+        self.engines[host].end(signal).await
+    }
+
+    pub async fn boot_engine(&mut self, host: usize) -> Result<()> {
+        self.engines[host].boot(self.lab.hosts()[host].namespace()).await
+    }
+
+    /// Waits until one host holds the address, answers, and all agents say that they could hold it. Tells the holder.
+    pub async fn settle(&self) -> Result<usize> {
+        let begun = Instant::now();
+        loop {
+            let holder = self.lab.wait_for_holder(SOON).await?;
+            let mut well = true;
+            for host in 0..self.engines.len() {
+                well &= self.docker(host, &["exec", "outrider", "outrider", "status"]).await.is_ok();
+            }
+            let since = Instant::now();
+            if well {
+                tokio::time::sleep(CALM).await;
+                let account = self.account(since).await?;
+                if account.lost == 0 && self.lab.watcher().holders(VIP.into())? == [holder] {
+                    return Ok(holder);
+                }
+            }
+            ensure!(begun.elapsed() < SOON, "the hosts do not settle");
+        }
+    }
+
+    /// Waits until another host has the address and answers. Tells which.
+    pub async fn successor(&self, former: usize) -> Result<usize> {
+        self.lab.wait_for_successor(former, SOON).await
+    }
+
+    /// What has happened since, as seen by the client and by the kernels.
+    pub async fn account(&self, since: Instant) -> Result<Account> {
+        self.lab.client().outage(since).await?;
+        let requests = self.lab.client().requests();
+        let requests: Vec<&Request> = requests.iter().filter(|request| request.sent >= since).collect();
+        let (mut lost, mut outage) = (0, Duration::ZERO);
+        let (mut answered, mut open) = (since, false);
+        for request in requests {
+            match request.outcome {
+                Outcome::Answered(..) => {
+                    if std::mem::take(&mut open) {
+                        outage = outage.max(request.sent - answered);
+                    }
+                    answered = request.sent;
+                }
+                // Not those of a client that was starved: what it noticed late, it may have sent late as well.
+                Outcome::Lost(at) if at.duration_since(request.sent) < TIME_LIMIT => {
+                    open = true;
+                    lost += 1;
+                }
+                Outcome::Lost(_) | Outcome::Pending => {}
+            }
+        }
+        if open {
+            outage = outage.max(answered.elapsed());
+        }
+        let holding = self.lab.watcher().holding(VIP.into(), since)?;
+        Ok(Account { lost, outage, two: holding.two, none: holding.none })
+    }
+
+    /// Says what happened, and asserts that it was no more than this, and that one host has the address now.
+    pub async fn assert_account(
+        &self,
+        what: &str,
+        since: Instant,
+        two: Duration,
+        none: Duration,
+        outage: Duration,
+    ) -> Result<Account> {
+        let account = self.account(since).await?;
+        println!("{what}: {account:.1?}");
+        ensure!(account.two <= two, "{what}: two holders for too long: {account:?}");
+        ensure!(account.none <= none, "{what}: no holder for too long: {account:?}");
+        ensure!(account.outage <= outage, "{what}: no answer for too long: {account:?}");
+        let holders = self.lab.holders().await?;
+        ensure!(holders.len() == 1, "{what}: holders {holders:?}");
+        Ok(account)
+    }
+
+    /// Waits until a host's kernel has no address of ours.
+    pub async fn wait_until_free(&self, host: usize) -> Result<()> {
+        let begun = Instant::now();
+        while self.host(host).namespace().has_address(VIP.into()).await? {
+            ensure!(begun.elapsed() < SOON, "{} keeps the address", self.host(host).name());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Takes everything down as a person would, and asserts that nothing is left on any host.
+    pub async fn take_down(mut self) -> Result<()> {
+        for host in 0..self.engines.len() {
+            self.compose(host, &["down"]).await?;
+            self.docker(host, &["rm", "-f", "balancer"]).await?;
+            let left = self.docker(host, &["ps", "-aq"]).await?;
+            ensure!(left.is_empty(), "containers are left: {left}");
+            self.wait_until_free(host).await?;
+            let begun = Instant::now();
+            loop {
+                let left = self.engines[host].processes()?;
+                if left.is_empty() {
+                    break;
+                }
+                ensure!(begun.elapsed() < SOON, "processes are left: {left:?}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        for host in 0..self.engines.len() {
+            self.end_engine(host, Signal::SIGTERM).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Site {
+    /// Shown by the test harness if the test fails.
+    fn drop(&mut self) {
+        for (host, engine) in self.engines.iter().enumerate() {
+            println!("lb{}:\n{}", host + 1, engine.log("outrider"));
+        }
+        for change in self.lab.watcher().subscribe().borrow().iter().filter(|change| change.address == VIP) {
+            let deed = if change.held { "has" } else { "has lost" };
+            println!("{:8.3} lb{} {deed} {VIP}", (change.at - self.start).as_secs_f64(), change.host + 1);
+        }
+    }
+}
+
+/// Whether this is the machine's root, and not one of a user namespace, in whose rights no engine runs.
+pub fn may_run_engines() -> bool {
+    let may = std::fs::read_to_string("/proc/self/uid_map").unwrap().contains("4294967295");
+    if !may {
+        println!("not tested: a Docker engine needs the machine's root (sudo -E tests/run)");
+    }
+    may
+}

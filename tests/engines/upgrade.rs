@@ -1,0 +1,1 @@
+//! New images, host by host.
