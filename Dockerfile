@@ -35,7 +35,7 @@ ENV PATH=/
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/outrider"]
 
-# busybox: sh, wget, nc, sendmail and some hundred more, in one static file.
+# busybox: sh, wget, nc and some hundred more, in one static file.
 FROM build AS shell
 RUN set -eu; \
     command -v busybox >/dev/null || { apt-get update; apt-get install -y --no-install-recommends busybox-static; }; \

@@ -123,15 +123,21 @@ impl Engine {
         format!("/{}", self.name)
     }
 
-    /// What a container said, for a person; as it can be asked when things have failed.
-    pub fn log(&self, container: &str) -> String {
-        let mut command = self.command("docker").into_std();
-        match command.args(["logs", "--timestamps", container]).stdin(Stdio::null()).output() {
-            Ok(output) => [output.stdout, output.stderr]
-                .map(|said| String::from_utf8_lossy(&said).into_owned())
-                .concat(),
-            Err(error) => error.to_string(),
-        }
+    /// What there is to know when things have failed.
+    pub fn describe(&self) -> String {
+        let show = |arguments: &[&str]| {
+            let mut command = self.command("docker").into_std();
+            match command.args(arguments).stdin(Stdio::null()).output() {
+                Ok(output) => [output.stdout, output.stderr]
+                    .map(|said| String::from_utf8_lossy(&said).into_owned())
+                    .concat(),
+                Err(error) => error.to_string(),
+            }
+        };
+        let engine = self.dockerd.iter().flat_map(Process::lines).map(|line| line.text);
+        let complaints: Vec<String> = engine.filter(|line| !line.contains("level=info")).collect();
+        let (containers, agent) = (show(&["ps", "-a"]), show(&["logs", "--timestamps", "outrider"]));
+        format!("{containers}\n{}\n{agent}", complaints.join("\n"))
     }
 }
 

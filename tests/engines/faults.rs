@@ -1,16 +1,10 @@
-//! What goes wrong with containers and engines.
+//! What goes wrong with containers and engines, on the host that has the address.
 
-use crate::images::AGENT;
-use crate::site::{Published, Site, may_run_engines};
+use crate::images::{AGENT, BALANCER};
+use crate::site::{Bounds, Published, Site, may_run_engines};
 use anyhow::{Result, ensure};
-use std::time::{Duration, Instant};
-
-/// A lease of a second, and what the kernel adds.
-const EXPIRY: Duration = Duration::from_millis(2500);
-/// A failure that is noticed by silence (0.6 s), on a busy machine.
-const SILENCE: Duration = Duration::from_millis(2500);
-/// A hand-over: both have the address for a moment.
-const OVERLAP: Duration = Duration::from_millis(500);
+use nix::sys::signal::Signal;
+use std::time::Instant;
 
 #[tokio::test]
 async fn agents_that_stop_in_any_way() -> Result<()> {
@@ -18,18 +12,99 @@ async fn agents_that_stop_in_any_way() -> Result<()> {
         return Ok(());
     }
     let site = Site::new(2, Published::ByProxy).await?;
-    let holder = site.settle().await?;
 
-    let since = Instant::now();
-    site.docker(holder, &["kill", "-s", "KILL", "outrider"]).await?;
-    let next = site.successor(holder).await?;
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.docker(holder, &["kill", "--signal", "KILL", "outrider"]).await?;
+    site.successor(holder).await?;
     site.wait_until_free(holder).await?;
-    site.assert_account("docker kill", since, EXPIRY, SILENCE, SILENCE).await?;
-    ensure!(next != holder);
+    site.assert_account("docker kill", since, Bounds::SILENCE).await?;
     let since = Instant::now();
     site.docker(holder, &["start", "outrider"]).await?;
     site.settle().await?;
-    site.assert_account("docker start", since, Duration::ZERO, Duration::ZERO, Duration::ZERO).await?;
+    site.assert_account("docker start", since, Bounds::NOTHING).await?;
+
+    // Docker starts this one again by itself.
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.crash(holder, "outrider").await?;
+    site.wait_for_restart(holder, "outrider", 1).await?;
+    site.settle().await?;
+    site.assert_account("agent crashed", since, Bounds::SILENCE).await?;
+
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.docker(holder, &["pause", "outrider"]).await?;
+    site.successor(holder).await?;
+    site.wait_until_free(holder).await?;
+    site.assert_account("docker pause", since, Bounds::SILENCE).await?;
+    let since = Instant::now();
+    site.docker(holder, &["unpause", "outrider"]).await?;
+    site.settle().await?;
+    site.assert_account("docker unpause", since, Bounds::NOTHING).await?;
+
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.docker(holder, &["stop", "outrider"]).await?;
+    site.successor(holder).await?;
+    let account = site.assert_account("docker stop", since, Bounds::HAND_OVER).await?;
+    ensure!(account.lost == 0, "docker stop: {account:?}");
+    let ended = site.inspect(holder, "outrider").await?;
+    ensure!(ended["State"]["ExitCode"] == 0, "{}", ended["State"]);
+    site.take_down().await
+}
+
+#[tokio::test]
+async fn balancers_that_stop_behind_docker_proxy() -> Result<()> {
+    balancers_that_stop(Published::ByProxy).await
+}
+
+#[tokio::test]
+async fn balancers_that_stop_behind_netfilter() -> Result<()> {
+    balancers_that_stop(Published::ByNetfilter).await
+}
+
+async fn balancers_that_stop(published: Published) -> Result<()> {
+    if !may_run_engines() {
+        return Ok(());
+    }
+    let site = Site::new(2, published).await?;
+    let ends: [&[&str]; 3] = [&["stop", "balancer"], &["kill", "balancer"], &["rm", "-f", "balancer"]];
+    for end in ends {
+        let (holder, since) = (site.settle().await?, Instant::now());
+        site.docker(holder, end).await?;
+        site.successor(holder).await?;
+        let what = format!("docker {} {published:?}", end.join(" "));
+        site.assert_account(&what, since, Bounds::NOTICED).await?;
+        let since = Instant::now();
+        site.up_balancer(holder, BALANCER).await?;
+        site.settle().await?;
+        site.assert_account("load balancer back", since, Bounds::NOTHING).await?;
+    }
+    site.take_down().await
+}
+
+/// One engine is gone, and with it all containers, and then back: what is to be started again is in Docker's books.
+#[tokio::test]
+async fn engines_that_are_restarted() -> Result<()> {
+    if !may_run_engines() {
+        return Ok(());
+    }
+    let mut site = Site::new(2, Published::ByProxy).await?;
+
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.end_engine(holder, Signal::SIGTERM).await?;
+    site.successor(holder).await?;
+    site.assert_account("engine stopped", since, Bounds::NOTICED).await?;
+    let since = Instant::now();
+    site.boot_engine(holder).await?;
+    site.settle().await?;
+    site.assert_account("engine started", since, Bounds::NOTHING).await?;
+
+    // The containers live on, docker-proxy does not; once it is back, the engine restarts them.
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.end_engine(holder, Signal::SIGKILL).await?;
+    site.boot_engine(holder).await?;
+    site.settle().await?;
+    site.assert_account("engine crashed and started", since, Bounds::NOTICED).await?;
+
+    // Whatever happened: the same file brings the same thing.
     site.up_agent(holder, AGENT).await?;
     site.take_down().await
 }

@@ -1,13 +1,12 @@
 //! The images: built once, and loaded by every engine.
 
-use crate::engine::{Engine, SOON, kept, run};
+use crate::engine::{Engine, kept, run};
 use anyhow::{Context, Result, ensure};
 use outrider::lab::namespace::Namespace;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 /// As the README and deploy/docker-compose.yml name it.

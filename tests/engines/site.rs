@@ -5,6 +5,7 @@ use crate::images::{self, AGENT, BALANCER};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use outrider::lab::client::{Outcome, Request};
+use outrider::lab::watch::Change;
 use outrider::lab::{Host, Lab, VIP};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -48,6 +49,30 @@ pub struct Account {
     pub none: Duration,
 }
 
+/// The most that may happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    two: Duration,
+    none: Duration,
+    outage: Duration,
+}
+
+impl Bounds {
+    /// Nothing at all.
+    pub const NOTHING: Bounds = Bounds::of(0, 0, 0);
+    /// Both have the address for a moment, on a busy machine.
+    pub const HAND_OVER: Bounds = Bounds::of(500, 0, 0);
+    /// The holder's agent notices, and hands over.
+    pub const NOTICED: Bounds = Bounds::of(500, 500, 1000);
+    /// Its peers notice its silence after 0.6 s; the kernel keeps what it had for a lease of a second and what it adds.
+    pub const SILENCE: Bounds = Bounds::of(2500, 2500, 2500);
+
+    const fn of(two: u64, none: u64, outage: u64) -> Bounds {
+        let ms = Duration::from_millis;
+        Bounds { two: ms(two), none: ms(none), outage: ms(outage) }
+    }
+}
+
 impl Site {
     /// Hosts with an engine that has the images, and nothing that runs on it.
     pub async fn bare(hosts: usize, published: Published) -> Result<Site> {
@@ -82,10 +107,6 @@ impl Site {
 
     pub fn host(&self, host: usize) -> &Host {
         &self.lab.hosts()[host]
-    }
-
-    pub fn engine(&self, host: usize) -> &Engine {
-        &self.engines[host]
     }
 
     /// `docker` on a host.
@@ -159,16 +180,12 @@ impl Site {
         run(self.host(host).namespace(), command, SOON).await
     }
 
-    /// Starts the engine of a host again, once it has ended by this signal.
-    pub async fn restart_engine(&mut self, host: usize, signal: Signal) -> Result<()> {
-        self.end_engine(host, signal).await?;
-        self.boot_engine(host).await
-    }
-
+    /// Ends the engine of a host.
     pub async fn end_engine(&mut self, host: usize, signal: Signal) -> Result<()> {
         self.engines[host].end(signal).await
     }
 
+    /// Starts the engine of a host again.
     pub async fn boot_engine(&mut self, host: usize) -> Result<()> {
         self.engines[host].boot(self.lab.hosts()[host].namespace()).await
     }
@@ -230,22 +247,53 @@ impl Site {
     }
 
     /// Says what happened, and asserts that it was no more than this, and that one host has the address now.
-    pub async fn assert_account(
-        &self,
-        what: &str,
-        since: Instant,
-        two: Duration,
-        none: Duration,
-        outage: Duration,
-    ) -> Result<Account> {
+    pub async fn assert_account(&self, what: &str, since: Instant, bounds: Bounds) -> Result<Account> {
         let account = self.account(since).await?;
         println!("{what}: {account:.1?}");
-        ensure!(account.two <= two, "{what}: two holders for too long: {account:?}");
-        ensure!(account.none <= none, "{what}: no holder for too long: {account:?}");
-        ensure!(account.outage <= outage, "{what}: no answer for too long: {account:?}");
+        ensure!(account.two <= bounds.two, "{what}: two holders for too long: {account:?}");
+        ensure!(account.none <= bounds.none, "{what}: no holder for too long: {account:?}");
+        ensure!(account.outage <= bounds.outage, "{what}: no answer for too long: {account:?}");
         let holders = self.lab.holders().await?;
         ensure!(holders.len() == 1, "{what}: holders {holders:?}");
         Ok(account)
+    }
+
+    /// How often a host got the address since.
+    pub fn moves(&self, since: Instant) -> usize {
+        let changes = self.lab.watcher().subscribe();
+        let got = |change: &&Change| change.at >= since && change.address == VIP && change.held;
+        changes.borrow().iter().filter(got).count()
+    }
+
+    /// Waits until Docker has started a container again so many times.
+    pub async fn wait_for_restart(&self, host: usize, container: &str, times: u64) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let found = self.inspect(host, container).await?;
+            if found["RestartCount"].as_u64() >= Some(times) && found["State"]["Running"] == true {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < SOON, "{container} is not started again: {}", found["State"]);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What a container has said so far.
+    pub async fn log(&self, host: usize, container: &str) -> Result<String> {
+        self.docker(host, &["logs", container]).await
+    }
+
+    /// Waits until a container has said something.
+    pub async fn wait_for_line(&self, host: usize, container: &str, part: &str) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let said = self.log(host, container).await?;
+            if said.contains(part) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < SOON, "{container} does not say {part:?}:\n{said}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until a host's kernel has no address of ours.
@@ -287,7 +335,7 @@ impl Drop for Site {
     /// Shown by the test harness if the test fails.
     fn drop(&mut self) {
         for (host, engine) in self.engines.iter().enumerate() {
-            println!("lb{}:\n{}", host + 1, engine.log("outrider"));
+            println!("lb{}:\n{}", host + 1, engine.describe());
         }
         for change in self.lab.watcher().subscribe().borrow().iter().filter(|change| change.address == VIP) {
             let deed = if change.held { "has" } else { "has lost" };
