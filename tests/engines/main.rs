@@ -11,6 +11,7 @@
 // clippy.toml exempts tests, but not the functions they share.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod balancers;
 mod engine;
 mod faults;
 mod image;
