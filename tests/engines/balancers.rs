@@ -1,6 +1,6 @@
 //! Load balancers that stop, and that are replaced, on the host that has the address.
 
-use crate::images::{BALANCER, NEXT_BALANCER};
+use crate::images::{AGENT, BALANCER, NEXT_BALANCER};
 use crate::site::{Bounds, Published, Site, may_run_engines};
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
@@ -56,5 +56,26 @@ async fn balancers(published: Published) -> Result<()> {
     ensure!(outages.len() >= 5, "the address moved only {} times", outages.len());
     // Most moves take longer while Docker and others need both processors: that must not decide.
     ensure!(outages[outages.len() / 4] <= MOVE, "{outages:?}");
+    site.take_down().await
+}
+
+/// haproxy's own image is stopped with SIGUSR1: it takes no new connections, and serves those it has. What is held by
+/// the agent does not end then; the next check, within a second, notices, and lets haproxy go.
+#[tokio::test]
+async fn one_that_ends_softly() -> Result<()> {
+    if !may_run_engines() {
+        return Ok(());
+    }
+    let mut site = Site::bare(2, Published::ByProxy).await?;
+    site.stop_signal = "SIGUSR1";
+    for host in 0..2 {
+        site.up_balancer(host, BALANCER).await?;
+        site.up_agent(host, AGENT).await?;
+    }
+    let (holder, since) = (site.settle().await?, Instant::now());
+    site.docker(holder, &["stop", "balancer"]).await?;
+    ensure!(since.elapsed() < Duration::from_secs(8), "it had to be killed");
+    site.successor(holder).await?;
+    site.assert_account("docker stop, softly", since, Bounds::CHECKED).await?;
     site.take_down().await
 }

@@ -33,6 +33,8 @@ pub enum Published {
 pub struct Site {
     engines: Vec<Engine>,
     pub lab: Lab,
+    /// What load balancers are stopped with from now on.
+    pub stop_signal: &'static str,
     start: Instant,
     _alone: MutexGuard<'static, ()>,
 }
@@ -67,6 +69,8 @@ impl Bounds {
     pub const HAND_OVER: Bounds = Bounds::of(500, 0, 100);
     /// The holder's agent notices, and hands over.
     pub const NOTICED: Bounds = Bounds::of(500, 500, 1000);
+    /// The next check notices, within a second.
+    pub const CHECKED: Bounds = Bounds::of(500, 500, 2000);
     /// Its peers notice its silence after 0.6 s; the kernel keeps what it had for a lease of a second and what it adds.
     pub const SILENCE: Bounds = Bounds::of(2500, 2500, 2500);
 
@@ -94,7 +98,7 @@ impl Site {
             anyhow::Ok(engine)
         }));
         let engines = engines.await?;
-        let site = Site { engines, lab, start: Instant::now(), _alone: alone };
+        let site = Site { engines, lab, stop_signal: "SIGTERM", start: Instant::now(), _alone: alone };
         for host in 0..hosts {
             site.write_environment(host)?;
         }
@@ -147,6 +151,9 @@ impl Site {
             ensure!(text.contains(&open), "outrider.env does not ask for {name}");
             text = text.replace(&open, &format!("\n{name}={value}\n"));
         }
+        if let Ok(check) = std::env::var("CHECK") {
+            text = text.replace("\nOUTRIDER_CHECK=\n", &format!("\nOUTRIDER_CHECK={check}\n"));
+        }
         Ok(std::fs::write(deploy.join("outrider.env"), text)?)
     }
 
@@ -172,6 +179,7 @@ impl Site {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/balancer.yml");
         command.arg("-f").arg(file).args(["-p", "balancer", "up", "-d"]);
         command.env("BALANCER", image).env("NAME", self.host(host).name());
+        command.env("STOP_SIGNAL", self.stop_signal);
         run(self.host(host).namespace(), command, SOON).await.map(drop)
     }
 
@@ -263,6 +271,7 @@ impl Site {
         ensure!(account.two <= bounds.two, "{what}: two holders for too long: {account:?}");
         ensure!(account.none <= bounds.none, "{what}: no holder for too long: {account:?}");
         ensure!(account.outage <= bounds.outage, "{what}: no answer for too long: {account:?}");
+        ensure!(account.silent <= account.lost, "{what}: {account:?}");
         let holders = self.lab.holders().await?;
         ensure!(holders.len() == 1, "{what}: holders {holders:?}");
         Ok(account)
