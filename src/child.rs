@@ -3,7 +3,7 @@
 //! Each runs in a process group of its own, without any capability and with `no_new_privs`, in `/`, with our
 //! environment but for `OUTRIDER_…`, which may hold secrets. At the time-out its group is killed, and collected,
 //! also as process 1 of a container, which inherits what a program left behind. A process that moved to another
-//! group is on its own.
+//! group is on its own; as process 1 it is collected by [`collect_strangers`] when it dies.
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -29,6 +29,49 @@ const KEPT: usize = 1024;
 const TOLD: usize = 200;
 /// How long a killed program may take to be gone.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// All process groups that were started here and are not collected yet, whoever started them.
+static OURS: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
+
+fn ours() -> MutexGuard<'static, BTreeSet<Pid>> {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As process 1 of a container, collects the dead of foreign groups: it inherits whoever loses its parent, also what
+/// `docker exec` leaves behind, and nobody else can collect them. Over at once in any other process.
+pub(crate) async fn collect_strangers() {
+    if std::process::id() != 1 {
+        return;
+    }
+    let mut deaths = match signal(SignalKind::child()) {
+        Ok(deaths) => deaths,
+        Err(error) => return tracing::warn!("dead processes of others cannot be collected: {error}"),
+    };
+    while deaths.recv().await.is_some() {
+        // Held meanwhile, so that no program is started and taken for a stranger.
+        let ours = ours();
+        for (process, group) in dead_children() {
+            if !ours.contains(&group) {
+                let _ = waitpid(process, Some(WaitPidFlag::WNOHANG));
+            }
+        }
+    }
+}
+
+/// The dead that wait for process 1, and their groups. waitid(2) tells of one at a time, and of the same one again.
+fn dead_children() -> Vec<(Pid, Pid)> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let dead = processes.filter_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        // pid (name) state parent group …, and names may have blanks and brackets in them: proc(5).
+        let mut fields = stat.rsplit(") ").next()?.split(' ');
+        let dead = fields.next() == Some("Z") && fields.next() == Some("1");
+        let group = fields.next()?.parse().ok()?;
+        dead.then_some((Pid::from_raw(pid), Pid::from_raw(group)))
+    });
+    dead.collect()
+}
 
 /// The process groups that run now; none: no more may be started.
 #[derive(Clone, Debug)]
@@ -174,9 +217,11 @@ impl Group {
         // Held meanwhile, so that none is started and then missed by `end`.
         let mut groups = running.lock();
         let groups = groups.as_mut().ok_or_else(|| io::Error::other("the agent ends"))?;
+        let mut ours = ours();
         let child = spawn(command)?;
         let leader = Pid::from_raw(child.id().cast_signed());
         groups.insert(leader);
+        ours.insert(leader);
         Ok((Group { leader, running: running.clone(), gone: false }, child))
     }
 
@@ -203,6 +248,7 @@ impl Group {
             }
         }
         groups.as_mut().map(|groups| groups.remove(&self.leader));
+        ours().remove(&self.leader);
         true
     }
 
@@ -219,8 +265,12 @@ impl Group {
 
     /// Collects the group as it dies. Without a thread it would stay zombies until we end.
     fn wait(&self) {
-        let all = Pid::from_raw(-self.leader.as_raw());
-        let wait = move || while !matches!(waitpid(all, None), Err(errno) if errno != Errno::EINTR) {};
+        let leader = self.leader;
+        let all = Pid::from_raw(-leader.as_raw());
+        let wait = move || {
+            while !matches!(waitpid(all, None), Err(errno) if errno != Errno::EINTR) {}
+            ours().remove(&leader);
+        };
         let _ = std::thread::Builder::new().name("collect".to_owned()).spawn(wait);
     }
 }

@@ -101,7 +101,10 @@ impl Keeper {
             }
             // A port that passed a moment ago, and now takes no connection, counts as an early end.
             let age = match self.open(offer).await {
-                Some(connection) => self.hold(connection, &mut looks, &mut patience).await,
+                Some(connection) => match self.hold(connection, &mut looks, &mut patience).await {
+                    Some(age) => age,
+                    None => continue,
+                },
                 None => Duration::ZERO,
             };
             tracing::debug!("the connection held to {} ended after {age:?}", self.place());
@@ -113,22 +116,22 @@ impl Keeper {
         }
     }
 
-    /// Holds this connection, and the ones that renew it, until one ends; returns the age of that one.
+    /// Holds this connection, and the ones that renew it, until one ends; returns the age of that one. None: a look
+    /// has failed, and what is held would only keep a load balancer from ending that takes no new connections
+    /// (haproxy at SIGUSR1, with which its image is stopped).
     async fn hold(
         &self,
         mut connection: TcpStream,
         looks: &mut mpsc::Receiver<Look>,
         patience: &mut Patience,
-    ) -> Duration {
+    ) -> Option<Duration> {
         let mut since = Instant::now();
         loop {
             tokio::select! {
-                () = tcp::end(&mut connection) => return since.elapsed(),
+                () = tcp::end(&mut connection) => return Some(since.elapsed()),
                 look = looks.recv() => {
-                    let Some(look) = look else { return since.elapsed() };
-                    if let Look::Passed(offer) = look
-                        && since.elapsed() >= self.renew
-                    {
+                    let Some(Look::Passed(offer)) = look else { return None };
+                    if since.elapsed() >= self.renew {
                         self.bore(patience);
                         // Else the old one stays: were the load balancer dead, its end would be here already.
                         if let Some(newer) = self.open(offer).await {

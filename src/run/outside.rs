@@ -5,6 +5,7 @@
 
 use super::checks::Checks;
 use super::realtime;
+use crate::child;
 use crate::config::{CheckSetting, Config, Peers};
 use crate::core::Time;
 use crate::health::Report;
@@ -89,6 +90,7 @@ pub async fn start(config: &Config) -> Result<Outside> {
             runtime.block_on(async {
                 let _ = checks_in.send(Checks::start(&checked, &reports_in));
                 tokio::spawn(look_around(seen, gateways_in));
+                tokio::spawn(child::collect_strangers());
                 if let Some(settings) = settings
                     && let Err(error) =
                         metadata::watch(settings, local, alarm::now, updates_in.clone(), nudged).await

@@ -104,6 +104,23 @@ async fn a_killed_load_balancer_is_dead_within_milliseconds_and_comes_back() {
     }
 }
 
+/// SIGUSR1, with which haproxy's own image is stopped: no new connections, and the end when the last one has ended.
+#[tokio::test]
+async fn a_load_balancer_that_wants_to_end_is_not_kept_from_it() {
+    let mut haproxy = Haproxy::start("", "").await;
+    for target in [tcp(haproxy.port), http(haproxy.port)] {
+        let mut run = Run::start(settings(ms(100)), vec![target]);
+        run.until_pass().await;
+        until_held(haproxy.port).await;
+        haproxy.signal(Signal::SIGUSR1);
+        let ended = tokio::time::timeout(ms(5000), haproxy.process.wait()).await;
+        ended.expect("the held connection keeps it alive, up to its client time-out of 30 s").unwrap();
+        haproxy.restart().await;
+        run.until_pass().await;
+        until_held(haproxy.port).await;
+    }
+}
+
 #[tokio::test]
 async fn a_stopped_load_balancer_is_dead_at_once() {
     let mut haproxy = Haproxy::start("", "").await;
