@@ -95,10 +95,10 @@ fn main() -> ExitCode {
         Command::CheckConfig => with_settings(check_config),
         Command::Status { group, json, healthz, watch } => {
             let options = status::Options { group, json, healthz, watch };
-            with_settings(|loaded| show(&loaded, options))
+            with_socket(|socket| show(socket, options))
         }
-        Command::Drain { force } => with_settings(|loaded| order(&loaded, Order::Drain { force })),
-        Command::Undrain => with_settings(|loaded| order(&loaded, Order::Undrain)),
+        Command::Drain { force } => with_socket(|socket| order(socket, Order::Drain { force })),
+        Command::Undrain => with_socket(|socket| order(socket, Order::Undrain)),
         Command::ImportKeepalived { file, toml, instance, config_id } => {
             import(&file, &import::Options { toml, instance, config_id })
         }
@@ -124,6 +124,18 @@ fn with_settings(command: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
             }
             ExitCode::from(WRONG)
         }
+    }
+}
+
+/// The agent whose settings these are; without any, the only one on this host.
+fn with_socket(command: impl FnOnce(&str) -> ExitCode) -> ExitCode {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if ["OUTRIDER_VIP", "OUTRIDER_SOCKET", "OUTRIDER_CONFIG"].into_iter().any(is_set) {
+        return with_settings(|loaded| command(&loaded.config.socket));
+    }
+    match socket::only() {
+        Ok(socket) => command(&socket),
+        Err(error) => failed(&error),
     }
 }
 
@@ -166,16 +178,16 @@ fn check_config(loaded: Loaded) -> ExitCode {
     }
 }
 
-fn show(loaded: &Loaded, options: status::Options) -> ExitCode {
-    match status::run(&loaded.config.socket, options) {
+fn show(socket: &str, options: status::Options) -> ExitCode {
+    match status::run(socket, options) {
         Ok(status::Verdict::Well) => ExitCode::SUCCESS,
         Ok(status::Verdict::Unwell) => ExitCode::from(UNWELL),
         Err(error) => failed(&error),
     }
 }
 
-fn order(loaded: &Loaded, order: Order) -> ExitCode {
-    match socket::order(&loaded.config.socket, order) {
+fn order(socket: &str, order: Order) -> ExitCode {
+    match socket::order(socket, order) {
         Ok(done) => match writeln!(std::io::stdout(), "{done}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

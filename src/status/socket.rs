@@ -6,6 +6,7 @@
 use super::desk::Room;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 /// Longest wait for a client's line, and for the agent's answer to it. A hand-over takes less than a second.
+/// SO_ACCEPTCON, as /proc/net/unix has it.
+const LISTENS: &str = "00010000";
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The user that root becomes. Other programs are nobody as well, so being it proves nothing.
 const NOBODY: u32 = 65534;
@@ -182,6 +185,28 @@ async fn obey(line: &str, orders: &mpsc::Sender<Request>) -> Result<String, Stri
 /// No agent listens, or it refuses: why.
 pub fn order(name: &str, order: Order) -> Result<String> {
     send(name, order.line())
+}
+
+/// The socket of the agent on this host, for whoever does not have its settings; it must be the only one.
+///
+/// # Errors
+/// There is none, or more than one.
+pub fn only() -> Result<String> {
+    // Num RefCount Protocol Flags Type St Inode Path: proc(5). It has those of this network namespace.
+    let table = std::fs::read_to_string("/proc/net/unix").context("cannot read /proc/net/unix")?;
+    let listening = |line: &&str| line.split_whitespace().nth(3) == Some(LISTENS);
+    let names = table.lines().filter(listening).filter_map(|line| line.split_whitespace().nth(7));
+    let names: BTreeSet<&str> = names.filter(|name| name.starts_with("@outrider/")).collect();
+    match names.iter().collect::<Vec<_>>().as_slice() {
+        [name] => Ok((**name).to_owned()),
+        [] => bail!(
+            "no agent listens here; one with OUTRIDER_SOCKET or OUTRIDER_CONFIG is found by the same variable"
+        ),
+        several => {
+            let vips: Vec<&str> = several.iter().map(|name| name.trim_start_matches("@outrider/")).collect();
+            bail!("several agents listen here: set OUTRIDER_VIP to one of {}", vips.join(", "))
+        }
+    }
 }
 
 /// Asks the running agent, and waits for its answer: a JSON document.

@@ -308,7 +308,7 @@ fn the_demo_is_as_shown() {
 }
 
 const CURL: &str = "curl http://10.10.10.2/";
-const STATUS: &str = "sudo env OUTRIDER_VIP=10.10.10.2 outrider status";
+const STATUS: &str = "sudo outrider status";
 const IMPORT: &str = "outrider import-keepalived /etc/keepalived/keepalived.conf > outrider.env";
 
 /// keepalived's configuration of a host becomes an agent; its address answers, and its status is told.

@@ -41,6 +41,32 @@ async fn a_table_a_document_and_codes_for_scripts() {
     assert!(complaint.contains("no agent listens"), "{complaint}");
 }
 
+/// On a host with systemd the settings are the unit's, not those of a person's shell.
+#[tokio::test]
+async fn the_only_agent_is_found_without_its_settings() {
+    let (mut site, holder) = Site::running(1, &[]).await;
+    let asked = async |site: &Site| {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        command.arg("status").env_clear().stdin(std::process::Stdio::null());
+        let output = site.namespace(holder).run(async move { command.output().await });
+        let output = output.await.unwrap().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, text, complaint) = asked(&site).await;
+    assert!(code == 0 && text.contains(" is Active for "), "{text}{complaint}");
+    let other = [("OUTRIDER_VIP", "10.10.10.3"), ("OUTRIDER_STATUS_LISTEN", "off")];
+    let second = site.lab.hosts()[holder].start_agent(&other).await.unwrap();
+    second.wait_for_line("-> Backup", SOON).await.unwrap();
+    let (code, _, complaint) = asked(&site).await;
+    let both = "several agents listen here: set OUTRIDER_VIP to one of 10.10.10.2, 10.10.10.3";
+    assert!(code == 1 && complaint.contains(both), "{complaint}");
+    drop(second);
+    site.stop_agent(holder).await;
+    let (code, _, complaint) = asked(&site).await;
+    assert!(code == 1 && complaint.contains("no agent listens here"), "{complaint}");
+}
+
 #[tokio::test]
 async fn a_watch_follows_what_happens_also_to_the_agent() {
     let (mut site, holder) = Site::running(1, &[]).await;
