@@ -142,6 +142,7 @@ impl Engine {
 }
 
 impl Drop for Engine {
+    /// As if its power were cut off. A test fails if anything of it is left.
     fn drop(&mut self) {
         // The first process of the machine: the other one waits until all of them are gone.
         for child in children(self.machine.pid()).unwrap_or_default() {
@@ -151,13 +152,35 @@ impl Drop for Engine {
         while self.machine.exit_status().is_none() && begun.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        remove_groups(&self.name);
-        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
-            eprintln!("{}: {error}", self.folder.display());
-        }
+        let gone = self.machine.exit_status().map(drop).ok_or(std::io::ErrorKind::TimedOut.into());
+        let removed = [gone, remove_groups(&self.name), std::fs::remove_dir_all(&self.folder)];
         // That of this run, if it was the last in it.
         let _ = self.folder.parent().map(std::fs::remove_dir);
+        let left: Vec<_> = removed.into_iter().filter_map(Result::err).collect();
+        assert!(
+            left.is_empty() || std::thread::panicking(),
+            "{} leaves something behind: {left:?}",
+            self.name
+        );
     }
+}
+
+/// Tells which program is missing, and what brings it.
+pub fn check_programs() -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let needed = [
+        ("dockerd", "docker.io"),
+        ("docker-compose", "docker-compose"),
+        ("tini", "tini"),
+        ("iptables", "iptables"),
+        ("haproxy", "haproxy"),
+        ("busybox", "busybox-static"),
+    ];
+    for (program, package) in needed {
+        let there = std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+        ensure!(there, "{program} is missing: apt-get install --no-install-recommends {package}");
+    }
+    Ok(())
 }
 
 /// Runs a command to its end, and tells what it said on both outputs.
@@ -190,7 +213,7 @@ fn tidy() {
         let name = group.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let pid = name.strip_prefix("outrider-engines-").and_then(|rest| rest.split('-').next());
         if pid.is_some_and(gone) {
-            remove_groups(name);
+            let _ = remove_groups(name);
         }
     }
 }
@@ -211,17 +234,17 @@ fn groups() -> Vec<PathBuf> {
 }
 
 /// Removes the control groups of a machine, whose last processes may be about to go.
-fn remove_groups(name: &str) {
+fn remove_groups(name: &str) -> std::io::Result<()> {
     for group in groups().into_iter().filter(|group| group.ends_with(name)) {
         let begun = Instant::now();
         while let Err(error) = remove_group(&group) {
             if begun.elapsed() > Duration::from_secs(5) {
-                eprintln!("{}: {error}", group.display());
-                break;
+                return Err(error);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+    Ok(())
 }
 
 fn remove_group(group: &Path) -> std::io::Result<()> {

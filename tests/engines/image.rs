@@ -112,16 +112,16 @@ async fn the_dead_are_collected() -> Result<()> {
         return Ok(());
     }
     let site = Site::bare(1, Published::ByProxy).await?;
-    let check = "OUTRIDER_CHECK=exec:/bin/sh -c \"setsid sleep 0.2 & exit 0\"";
+    let check = "OUTRIDER_CHECK=exec:/bin/sh -c \"setsid sleep 1 & exit 0\"";
     let mut run = vec!["run", "-d", "--name", "tools", "--network", "host", "--read-only"];
     run.extend(["--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW"]);
     run.extend(["-e", "OUTRIDER_VIP=10.10.10.2", "-e", "OUTRIDER_PEERS=10.10.10.12"]);
     run.extend(["-e", "OUTRIDER_CHECK_INTERVAL=100ms", "-e", check, TOOLS]);
     site.docker(0, &run).await?;
     site.wait_for_line(0, "tools", "-> Backup: this host takes part and can serve").await?;
-    site.docker(0, &["exec", "tools", "sh", "-c", "setsid sleep 0.2 & setsid sleep 0.3 & exit 0"]).await?;
-    // Ten more checks.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    site.docker(0, &["exec", "tools", "sh", "-c", "setsid sleep 1 & setsid sleep 2 & exit 0"]).await?;
+    // Some twenty more checks, of which half are dead.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let processes = site.docker(0, &["exec", "tools", "ps", "-o", "pid,ppid,stat,args"]).await?;
     let fields = processes.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let fields: Vec<Vec<&str>> = fields.filter(|fields| fields.len() > 3).collect();

@@ -1,6 +1,6 @@
 //! Hosts with a Docker engine each, on which deploy/docker-compose.yml and a load balancer run.
 
-use crate::engine::{Engine, SOON, run};
+use crate::engine::{Engine, SOON, check_programs, run};
 use crate::images::{self, AGENT, BALANCER};
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -83,6 +83,7 @@ impl Bounds {
 impl Site {
     /// Hosts with an engine that has the images, and nothing that runs on it.
     pub async fn bare(hosts: usize, published: Published) -> Result<Site> {
+        check_programs()?;
         let alone = ALONE.lock().await;
         let archive = images::archive().await?;
         let lab = Lab::new(hosts, env!("CARGO_BIN_EXE_outrider")).await?;
