@@ -26,7 +26,8 @@ pub enum Guards {
 pub enum Watch {
     /// Somebody else holds the address: one guard a second.
     Calm,
-    /// This host holds it: one guard an interval.
+    /// This host holds it: one guard every half interval; all of them once none has answered for two intervals, as
+    /// a turn of many takes longer than it takes to count as cut off.
     Holding,
     /// An advert is overdue, or nobody holds it: all of them.
     Urgent,
@@ -173,6 +174,7 @@ impl Guard {
         self.turn = self.turn.wrapping_add(1);
         match watch {
             Watch::Urgent => targets,
+            Watch::Holding if self.is_silent_for(now, self.gap() * 2 / 3) => targets,
             Watch::Calm | Watch::Holding => {
                 targets.iter().cycle().skip(self.turn % targets.len().max(1)).take(1).copied().collect()
             }
@@ -193,7 +195,11 @@ impl Guard {
     }
 
     fn is_silent(&self, now: Time) -> bool {
-        self.life.max(self.wanted_since).is_none_or(|since| now.saturating_sub(since) > self.gap())
+        self.is_silent_for(now, self.gap())
+    }
+
+    fn is_silent_for(&self, now: Time, long: Duration) -> bool {
+        self.life.max(self.wanted_since).is_none_or(|since| now.saturating_sub(since) > long)
     }
 }
 

@@ -46,7 +46,7 @@ impl World {
             return;
         }
         self.say(|| format!("lb{h}: the agent goes on"));
-        self.each_router(|world| world.watch_pause(h));
+        self.each_router(|world| world.watch_resume(h));
         if self.is_foreign(h) {
             return self.poke_foreign(h);
         }

@@ -203,8 +203,13 @@ impl Router {
     pub(super) fn settle_active(&mut self, now: Time, out: &mut VecDeque<Command>) {
         if let Some(why) = self.stance.unfit.clone() {
             self.advertise(0, out);
-            self.step_down(now, State::Fault, why, out);
-            self.down_at = now + self.skew();
+            // Whom it heard take the address while it was leaving is there until it falls silent.
+            if self.followed.is_some_and(|followed| !followed.resigned) && now < self.down_at {
+                self.let_go(now, State::Fault, why, out);
+            } else {
+                self.step_down(now, State::Fault, why, out);
+                self.down_at = now + self.skew();
+            }
             self.farewell = Some((now + self.resignation_pause(), 2));
             return;
         }

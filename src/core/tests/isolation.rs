@@ -128,6 +128,21 @@ fn a_holder_that_was_not_cut_off_stays() {
     assert_eq!(trace.state(), State::Active);
 }
 
+/// Asked one at a time, the gateway would have its turn every 900 ms: too late for one that is cut off after 600 ms.
+#[test]
+fn a_holder_whose_many_peers_are_dead_is_not_cut_off_while_its_gateway_answers() {
+    let mut trace = Trace::with(guarded(), &[12, 13, 14, 15, 16, 17, 18, 19]);
+    trace.act(|agent, now| agent.handle_gateway(now, Some(ip(1))));
+    wait_answered(&mut trace, 1000);
+    assert_eq!(trace.state(), State::Active);
+    for _ in 0..5000 {
+        wait_answered(&mut trace, 1);
+        assert!(trace.sent().iter().all(|priority| *priority == 100), "it is not cut off");
+    }
+    trace.hear(12, 50);
+    assert_eq!(trace.state(), State::Active, "and yields to nobody");
+}
+
 #[test]
 fn a_sign_of_life_is_not_good_for_ever() {
     let mut trace = behind_gateway();

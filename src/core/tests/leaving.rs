@@ -238,6 +238,28 @@ fn a_drained_backup_takes_no_part() {
     assert_eq!(trace.state(), State::Fault);
 }
 
+/// Simulation seeds 5209146, 5612346: its load balancer fails while it yields to its successor.
+#[test]
+fn a_leaver_that_becomes_unfit_does_not_forget_its_successor() {
+    for resigns in [false, true] {
+        let mut trace = Trace::active();
+        trace.act(|agent, now| agent.handle_drain(now, Some(Force::Yes)));
+        trace.hear(12, 50);
+        trace.health(&Outcome::Dead("refused".to_owned()));
+        assert_eq!(trace.state(), State::Fault);
+        trace.act(|agent, now| agent.handle_drain(now, None));
+        trace.health(&Outcome::Pass);
+        trace.health(&Outcome::Pass);
+        trace.wait(if resigns { 200 } else { 721 });
+        assert_eq!(trace.state(), State::Backup);
+        if resigns {
+            trace.hear(12, 0);
+        }
+        trace.wait(1);
+        assert_eq!(trace.state(), State::Active, "{resigns}");
+    }
+}
+
 /// Simulation seed 920532: the kernel of the host whose silence made this one claim answers until its lease is over.
 #[test]
 fn a_leaver_goes_on_announcing_against_a_dead_holder_until_a_successor_was_heard() {

@@ -41,6 +41,18 @@ impl World {
         self.router.watch.seen[h].resumed = self.now;
     }
 
+    /// A holder that could not send learns that it can from its next advert: one that was stopped before that gives
+    /// up when it goes on.
+    pub fn watch_resume(&mut self, h: usize) {
+        let seen = &mut self.router.watch.seen[h];
+        // Where it was stopped last.
+        let stopped = seen.resumed;
+        if seen.refused_until > 0 && stopped < seen.refused_until + self.plan.interval {
+            seen.refused_until = seen.refused_until.max(self.now);
+        }
+        self.watch_pause(h);
+    }
+
     pub fn watch_fault(&mut self, what: &What, begins: bool) {
         let now = self.now;
         let trouble = match what {
