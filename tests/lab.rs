@@ -6,6 +6,7 @@ use futures_util::TryStreamExt;
 use nix::sys::signal::Signal;
 use outrider::lab::metadata::Fault;
 use outrider::lab::namespace::Namespace;
+use outrider::lab::watch::Change;
 use outrider::lab::{Host, Lab, VIP};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -82,12 +83,25 @@ async fn the_watcher_adds_up_the_time_with_two_holders_and_with_none() -> Result
     let [one, two] = lab.hosts() else { panic!("two hosts") };
     let mut changes = lab.watcher().subscribe();
     let start = Instant::now();
+    // Each host's changes are read by themselves: the next one is made when the last was noted.
+    let mut noted = lab.watcher().subscribe();
+    let mut number = 0;
+    let mut note = async || {
+        number += 1;
+        let of_vip = |changes: &Vec<Change>| changes.iter().filter(|change| change.address == VIP).count();
+        tokio::time::timeout(SOON, noted.wait_for(|changes| of_vip(changes) == number)).await?.map(drop)?;
+        anyhow::Ok(())
+    };
     hold(one).await?;
+    note().await?;
     hold(two).await?;
+    note().await?;
     let pause = Duration::from_millis(30);
     tokio::time::sleep(pause).await;
     release(one).await?;
+    note().await?;
     release(two).await?;
+    note().await?;
     hold(one).await?;
     let seen = tokio::time::timeout(
         SOON,

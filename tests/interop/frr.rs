@@ -51,6 +51,10 @@ impl Frr {
     }
 }
 
+/// What vrrpd says when it looks for its address before zebra has told it, on a busy machine. It then advertises and
+/// announces nothing, for good.
+pub const BLIND: &str = "Failed to find address to bind on";
+
 /// Closes the interface of a host whose vrrpd was killed.
 pub async fn close(namespace: &Namespace) -> Result<()> {
     ip(namespace, &format!("link set {INTERFACE} protodown on")).await.map(drop)

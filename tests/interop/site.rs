@@ -387,8 +387,9 @@ impl Site {
         let vip = self.speech.vip();
         let client = self.lab.client_namespace();
         let known = async || Ok(ip(client, &format!("neighbor show {vip} dev eth0")).await?.contains(&mac));
-        wait_until("the client is told who has the address", known).await?;
-        Ok(())
+        let told = wait_until("the client is told who has the address", known).await;
+        let blind = self.kind(host) == Some(Kind::Frr) && count(self.log(host), frr::BLIND) > 0;
+        if blind { told.context(frr::BLIND) } else { told }
     }
 
     /// The hardware address under which a host answers for the address.

@@ -1,5 +1,6 @@
 //! Tests whose times depend on the machine.
 
+use crate::frr;
 use anyhow::Result;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// When the machine stalled, and for how long, since the first test.
 static STALLS: OnceLock<Mutex<Vec<(Instant, Duration)>>> = OnceLock::new();
 
-/// Runs a test, and again if it fails on a machine that stalled meanwhile: then the failure may be the stall's.
+/// Runs a test, and again if it fails on a machine that stalled meanwhile: then the failure may be the stall's. So may
+/// that of FRR where it does not find its own address.
 pub async fn steady(test: impl AsyncFn() -> Result<()>) -> Result<()> {
     let stalls = STALLS.get_or_init(|| {
         std::thread::spawn(measure);
@@ -24,9 +26,13 @@ pub async fn steady(test: impl AsyncFn() -> Result<()>) -> Result<()> {
         let Err(error) = test().await else { return Ok(()) };
         let during =
             stalls.lock().unwrap().iter().filter(|(at, _)| *at >= since).map(|(_, stall)| *stall).max();
+        let blind = error.chain().any(|cause| cause.to_string() == frr::BLIND);
         match during {
             Some(stall) if repeats < 3 => {
                 println!("{error:#}; but the machine stalled for {stall:?}: once more")
+            }
+            None if blind && repeats < 3 => {
+                println!("{error:#}: FRR did not find its own address: once more")
             }
             _ => return Err(error),
         }

@@ -60,6 +60,11 @@ async fn a_script_is_told_what_keepalived_tells_it() {
         let log = || format!("keepalived (apt-get install keepalived iproute2): {}", script.read("log"));
         expected.push(line.unwrap_or_else(|_| panic!("{}", log())).unwrap_or_else(|| panic!("{}", log())));
     }
+    // It does not wait for one script before it runs the next.
+    let runs_scripts = std::fs::read_to_string("/proc/self/setgroups").unwrap().trim() == "allow";
+    if runs_scripts {
+        script.until_lines("told", 2).await;
+    }
     // unshare itself passes no signal on; its child is keepalived.
     let children = format!("/proc/{0}/task/{0}/children", keepalived.0.id());
     let child: i32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
@@ -86,7 +91,7 @@ async fn a_script_is_told_what_keepalived_tells_it() {
     };
     assert_eq!(told.iter().map(as_lines).collect::<Vec<_>>(), expected);
     // Where groups cannot be given up (user_namespaces(7)), keepalived runs no script.
-    if std::fs::read_to_string("/proc/self/setgroups").unwrap().trim() == "allow" {
+    if runs_scripts {
         assert_eq!(script.until_lines("told", 3).await, told);
     }
 }
