@@ -50,17 +50,12 @@ impl Schedule {
         let settings = self.settings;
         let burst = |at: Time| (0..settings.repeat).map(move |n| at + settings.interval * n);
         let second = (!settings.delay.is_zero()).then(|| burst(now + settings.delay)).into_iter().flatten();
+        let insist =
+            (1..).map(|n| now + INSIST * n).take_while(|at| rival_until.is_some_and(|end| *at < end));
         self.pending = burst(now).chain(AFTERTHOUGHTS.map(|pause| now + pause)).chain(second).collect();
-        self.pending.extend(insist(now, rival_until));
+        self.pending.extend(insist);
         self.pending.sort_unstable_by(|a, b| b.cmp(a));
         self.refresh_at = (!settings.refresh.is_zero()).then(|| now + settings.refresh);
-    }
-
-    /// Nothing but what a silent former holder makes necessary.
-    pub fn only_insist(&mut self, now: Time, rival_until: Option<Time>) {
-        self.pending = insist(now, rival_until).collect();
-        self.pending.reverse();
-        self.refresh_at = None;
     }
 
     /// How many announcements are due.
@@ -81,10 +76,6 @@ impl Schedule {
     pub fn deadline(&self) -> Option<Time> {
         self.pending.last().copied().into_iter().chain(self.refresh_at).min()
     }
-}
-
-fn insist(now: Time, rival_until: Option<Time>) -> impl Iterator<Item = Time> {
-    (1..).map(move |n| now + INSIST * n).take_while(move |at| rival_until.is_some_and(|end| *at < end))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Holding, Leave, RIVALS_MAX, Router};
 use crate::core::advert::Advert;
+use crate::core::announce::Schedule;
 use crate::core::command::Command;
 use crate::core::event::{Event, State};
 use crate::core::{Kernel, Time};
@@ -258,9 +259,9 @@ impl Router {
         self.advertise(0, out);
         if let Some(holding) = &mut self.holding {
             holding.leaving = Some(Leaving::Offering { repeat_at: now + pause, limit });
-            // What was still to be announced could be heard after the successor's. But a dead host's kernel
-            // misleads clients whether this one leaves or not.
-            holding.announcements.only_insist(now, holding.rival_until.filter(|_| holding.confirmed));
+            // What was still to be announced could be heard after the successor's, which FRR makes only once, and
+            // 200 ms before its first advert. (A dead host's kernel may answer meanwhile, until that.)
+            holding.announcements = Schedule::new(self.settings.announcements);
         }
     }
 
