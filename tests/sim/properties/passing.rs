@@ -49,8 +49,10 @@ impl World {
         let before = tenure.since.saturating_sub(2 * SECOND);
         let whole = |from, to| self.clean_since(from, to).is_some_and(|since| since <= before);
         let others = (0..client).filter(|h| *h != holder);
-        let excused =
-            self.leaves(holder) && others.map(|h| self.router.watch.seen[h].dismissed).any(|at| at > before);
+        // Who leaves while a dead host's kernel still answers announces nothing against that.
+        let early = seen.dismissed > 0 && seen.dismissed < tenure.since + 2 * SECOND;
+        let excused = self.leaves(holder)
+            && (early || others.map(|h| self.router.watch.seen[h].dismissed).any(|at| at > before));
         if whole(holder, client) && !excused && self.router.watch.last_trouble <= before && self.is_calm(0) {
             let text = format!("the client's traffic goes to {:?}, not to lb{holder}", self.router.neighbour);
             self.violated(Property::Traffic, text);
