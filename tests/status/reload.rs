@@ -135,3 +135,26 @@ async fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     running.agent.wait_for_line_since(since, "restart to use them; nothing was changed", SOON).await.unwrap();
     running.assert_undisturbed();
 }
+
+#[tokio::test]
+async fn secret_files_are_read_again() {
+    let secrets = tempfile::tempdir().unwrap();
+    open_to_all(secrets.path(), 0o755);
+    let file = secrets.path().join("token");
+    std::fs::write(&file, "the-first-token-of-two\n").unwrap();
+    let toml = format!("status_token_file = \"{}\"\n", file.display());
+    let running = running(&toml).await;
+    let asked = async |token: &'static str| {
+        let url = format!("http://{}:9112/status", running.lab.hosts()[0].address());
+        let asked = async move {
+            let request = outrider::plain::client()?.build()?.get(url).bearer_auth(token);
+            anyhow::Ok(request.send().await?.status().as_u16())
+        };
+        running.lab.hosts()[0].namespace().run(asked).await.unwrap().unwrap()
+    };
+    assert_eq!(asked("the-first-token-of-two").await, 200);
+    std::fs::write(&file, "the-second-token-of-two\n").unwrap();
+    running.reload(&toml, "the settings were read again: ").await;
+    assert_eq!((asked("the-second-token-of-two").await, asked("the-first-token-of-two").await), (200, 401));
+    running.assert_undisturbed();
+}
