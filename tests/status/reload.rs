@@ -27,6 +27,10 @@ async fn running(toml: &str) -> Running {
     let balancer = host.start_balancer().await.unwrap();
     let agent = host.start_agent(&[("OUTRIDER_CONFIG", file.to_str().unwrap())]).await.unwrap();
     agent.wait_for_line("-> Active", SOON).await.unwrap();
+    // The kernel's news of it reach this process on their own way, perhaps after the agent's line.
+    let mut changes = lab.watcher().subscribe();
+    let came = changes.wait_for(|changes| changes.iter().any(|change| change.address == VIP));
+    tokio::time::timeout(SOON, came).await.expect("the address comes").unwrap();
     Running { lab, agent, files, _balancer: balancer }
 }
 
