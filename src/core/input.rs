@@ -47,12 +47,15 @@ pub enum Kernel {
     Foreign(String),
     /// That is over.
     ForeignGone,
+    /// An earlier run left them behind, with a lifetime that ends within a lease from now. They still answer until
+    /// somebody claims the address: removed before, nobody would.
+    Leftover,
 }
 
 impl Kernel {
     /// Whether it answers a request; the others come unasked.
     pub fn is_to_a_request(&self) -> bool {
-        !matches!(self, Kernel::Gone | Kernel::Foreign(_) | Kernel::ForeignGone)
+        !matches!(self, Kernel::Gone | Kernel::Foreign(_) | Kernel::ForeignGone | Kernel::Leftover)
     }
 }
 

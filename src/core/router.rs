@@ -160,6 +160,8 @@ pub struct Router {
     unanswered: u32,
     /// Priority 0 is to be repeated: when, and how often.
     farewell: Option<(Time, u8)>,
+    /// An earlier run left the addresses behind: they go once somebody else has them, or this host cannot serve.
+    leftover: bool,
 }
 
 impl Router {
@@ -188,6 +190,7 @@ impl Router {
             removing: None,
             unanswered: 0,
             farewell: None,
+            leftover: false,
         };
         router.listen_anew(now);
         router
@@ -299,6 +302,9 @@ impl Router {
         if self.state == State::Active && advert.priority > 0 && self.resigned.is_some_and(overtaken) {
             return;
         }
+        if advert.priority > 0 {
+            self.clear_leftover(now, out);
+        }
         if advert.priority == 0 {
             self.former = self.former.filter(|former| former.from != from);
             if let Some(followed) = self.followed.as_mut().filter(|followed| followed.from == from) {
@@ -372,6 +378,15 @@ impl Router {
             }
             (State::Active, answer) if self.unanswered > 0 && answer.is_to_a_request() => {}
             (State::Active, answer) => self.kernel_active(now, answer, out),
+            (_, Kernel::Leftover) => {
+                self.leftover = true;
+                let text = "an earlier run left the address behind: it stays until another host has it, or its \
+                            lease ends";
+                out.push_back(Command::Tell(Event::Notice(text.to_owned())));
+                if self.state == State::Fault || self.followed.is_some() || self.borne.is_some() {
+                    self.clear_leftover(now, out);
+                }
+            }
             // Answers to what was asked before the address was given up: its removal is on the way.
             (State::Initialize | State::Backup | State::Fault, _) => {}
         }
@@ -413,6 +428,21 @@ impl Router {
             }
             (State::Active, _, _) => self.settle_active(now, out),
         }
+        if self.state == State::Fault {
+            self.clear_leftover(now, out);
+        }
+    }
+
+    fn clear_leftover(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        if std::mem::take(&mut self.leftover) {
+            self.remove(now, out);
+        }
+    }
+
+    fn remove(&mut self, now: Time, out: &mut VecDeque<Command>) {
+        self.removing = Some(now);
+        self.unanswered = self.unanswered.saturating_add(1);
+        out.push_back(Command::Remove);
     }
 
     /// Acts on whatever is due.
@@ -504,6 +534,7 @@ impl Router {
         self.preempt_at = None;
         self.blocked = None;
         self.removing = None;
+        self.leftover = false;
         out.push_back(Command::Add { not_after });
         self.enter(State::Active, why, out);
     }

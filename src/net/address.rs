@@ -7,9 +7,12 @@
 //! **Ours** is an address that carries our mark ([`MARK`], kept by kernels from 5.18 on) and whose
 //! [lock](super::lock::Lock::address) this process has: two agents on one host never clean up after each other.
 //! On older kernels, which keep no marks, it is an address with exactly our prefix on our interface and a limited
-//! lifetime not above the lease; what an earlier run left behind then vanishes by itself. (With an unlimited
-//! lease, such a leftover cannot be told from somebody else's, and counts as that.) Nothing that is not ours is
-//! ever touched, unless the setting says to adopt it.
+//! lifetime not above the lease. (With an unlimited lease, such a leftover cannot be told from somebody else's, and
+//! counts as that.) Nothing that is not ours is ever touched, unless the setting says to adopt it.
+//!
+//! **What an earlier run left behind** vanishes by itself when its lifetime ends, and until then is better than
+//! nothing: nobody else has the address yet if an agent crashed and is there again at once. It is told of, and
+//! removed when that is asked for. Only what would stay for ever, or longer than our lease, is removed at once.
 //!
 //! An address is added as keepalived does it: scope global, no broadcast address, no label of its own; for IPv6
 //! without duplicate address detection, which would keep it unusable for a second, and as a /128 deprecated, so
@@ -107,6 +110,9 @@ pub enum Event {
         /// What clears it: `ip addr del 10.10.10.2/24 dev eth0`; in words if it is another agent's.
         clear_with: String,
     },
+    /// An earlier run left an address behind, whose lifetime ends within a lease from now. `Add` makes it ours,
+    /// `Remove` removes it.
+    Leftover,
     /// A foreign address is gone from all interfaces.
     ForeignGone {
         /// The address.

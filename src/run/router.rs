@@ -223,6 +223,7 @@ impl VirtualRouter {
                 Kernel::Failed { to, why: error }
             }
             address::Event::Gone { .. } => Kernel::Gone,
+            address::Event::Leftover => Kernel::Leftover,
             address::Event::Foreign { address, interface, clear_with } => {
                 self.foreign.insert(address);
                 Kernel::Foreign(format!(

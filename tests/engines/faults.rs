@@ -28,7 +28,7 @@ async fn agents_that_stop_in_any_way() -> Result<()> {
     site.crash(holder, "outrider").await?;
     site.wait_for_restart(holder, "outrider", 1).await?;
     site.settle().await?;
-    site.assert_account("agent crashed", since, Bounds::SILENCE).await?;
+    site.assert_account("agent crashed", since, Bounds::CRASHED).await?;
 
     let (holder, since) = (site.settle().await?, Instant::now());
     site.docker(holder, &["pause", "outrider"]).await?;

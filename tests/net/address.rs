@@ -252,6 +252,25 @@ fn leftovers_of_an_earlier_run_are_removed() {
 }
 
 #[test]
+fn leftovers_that_vanish_by_themselves_are_told_and_removed_at_request() {
+    for (lease, spared) in [(60, true), (61, false)] {
+        on_host(move || {
+            let mut earlier = Agent::start(Settings { lease: Some(lease), ..settings() });
+            earlier.must_add();
+            earlier.die(VIP);
+            let mut agent = Agent::start(settings());
+            assert_eq!(agent.heard.contains(&Event::Leftover), spared, "{:?}", agent.heard);
+            assert_eq!(shown("10.10.10.2/32", "eth0").is_some(), spared);
+            assert_eq!(agent.remove(), Event::Removed);
+            assert_eq!(shown("10.10.10.2/32", "eth0"), None);
+            assert!(
+                !agent.heard.iter().any(|event| matches!(event, Event::Gone { .. } | Event::Foreign { .. }))
+            );
+        });
+    }
+}
+
+#[test]
 fn where_marks_are_kept_a_short_lifetime_alone_makes_no_leftover() {
     on_host(|| {
         ip("addr add 10.10.10.2/32 dev eth0 valid_lft 50 preferred_lft 50");

@@ -182,7 +182,7 @@ fn one_may_come_later_and_cleans_up_after_itself_alone() {
         fleet.one_of_each(0..2);
         // What the second agent leaves behind for router 2 goes when router 2 comes; the rest is held.
         let mut other = Fleet::start();
-        other.serve([(2, router(2))]);
+        other.serve([(2, Settings { lease: None, ..router(2) })]);
         other.addresses.add(2, now() + PATIENCE);
         other.one_of_each(2..3);
         drop(other);

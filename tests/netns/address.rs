@@ -180,6 +180,26 @@ async fn an_address_that_somebody_deletes_is_put_back() -> Result<()> {
     .await
 }
 
+/// The others have not missed it yet: what it had stays until one of them has it.
+#[tokio::test]
+async fn a_holder_that_crashes_and_is_there_again_at_once_leaves_no_gap() -> Result<()> {
+    steady(async || {
+        let mut site = Site::with_balancers(2).await?;
+        site.start_agents(0, &[]).await?;
+
+        let since = Instant::now();
+        site.agent(0).kill9()?;
+        site.start_agent(0, &[]).await?;
+        site.agent(0).wait_for_line("an earlier run left the address behind", SOON).await?;
+        site.agent(1).wait_for_line_since(since, "Backup -> Active", SOON).await?;
+        site.wait_for_loss(0, since, SOON).await?;
+        site.assert_held(1, since, OVERLAP, Duration::ZERO).await?;
+        ensure!(site.states(0, since) == ["Initialize -> Backup"], "{:?}", site.states(0, since));
+        site.assert_served(1, Instant::now()).await
+    })
+    .await
+}
+
 /// Without a lease the kernel cannot clean up after a killed agent: the next one does.
 #[tokio::test]
 async fn what_an_earlier_run_left_behind_is_removed_at_start() -> Result<()> {

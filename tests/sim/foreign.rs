@@ -104,7 +104,7 @@ impl World {
         self.watch_start(h);
         // By its own lights it takes part for ever.
         self.router.watch.seen[h].member = true;
-        self.ask_kernel(h, Request::Clean, Time::ZERO);
+        self.ask_kernel(h, Request::Look, Time::ZERO);
         self.script(h);
         self.poke_foreign(h);
     }

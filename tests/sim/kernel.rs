@@ -49,8 +49,9 @@ pub enum Request {
         not_after: Option<Time>,
     },
     Remove,
-    /// At the start, whatever an earlier run left behind is removed; nobody is told but of the link.
-    Clean,
+    /// At the start, the link is told, and what an earlier run left behind. Only a router that is not ours removes
+    /// that at once: it has no lease.
+    Look,
     /// Takes back what was acknowledged too late.
     Undo,
 }
@@ -103,7 +104,7 @@ pub struct Thread {
 impl Thread {
     pub fn new(routers: usize) -> Thread {
         Thread {
-            requests: (0..routers).map(|router| (router, Request::Clean)).collect(),
+            requests: (0..routers).map(|router| (router, Request::Look)).collect(),
             news: VecDeque::new(),
             stage: Stage::Waiting,
             at: 0,
@@ -213,7 +214,8 @@ impl World {
             match request {
                 Request::Add { .. } if self.hosts[h].kernel.refuses > 0 => refused = true,
                 Request::Add { .. } | Request::Renew { .. } => self.put(h),
-                Request::Remove | Request::Clean | Request::Undo => self.take(h, "removed", true),
+                Request::Look if !self.is_foreign(h) => {}
+                Request::Remove | Request::Look | Request::Undo => self.take(h, "removed", true),
             }
         }
         if self.hosts[h].epoch != epoch {
@@ -247,13 +249,16 @@ impl World {
                     self.tell_kernel(h, Answer::Renewed { sent });
                 }
             }
-            Request::Remove | Request::Undo | Request::Clean => {
+            Request::Remove | Request::Undo | Request::Look => {
                 thread.held[router] = false;
                 thread.known[router] = false;
                 match request {
                     Request::Remove => self.tell_kernel(h, Answer::Removed),
                     Request::Undo => self.tell_kernel(h, Answer::TooLate),
                     _ => {
+                        if self.router.addresses[h].has() {
+                            self.tell_kernel(h, Answer::Leftover);
+                        }
                         let up = self.hosts[h].unplugged == 0;
                         self.tell_main(h, Told::Link(up));
                     }

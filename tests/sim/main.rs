@@ -61,13 +61,14 @@ const FAILED_SEVERAL: [u64; 11] =
     [4135, 4797, 9658, 16_050, 26_166, 30_832, 34_812, 37_051, 40_498, 2_097_221, 2_107_552];
 
 /// What is wrong with the core, what finds it, and a schedule that shows it.
-const MUTATIONS: [(Kind, Mutation, Property, u64); 27] = [
+const MUTATIONS: [(Kind, Mutation, Property, u64); 28] = [
     (Kind::Ours, Mutation::DeafToRivals, Property::TwoHolders, 3),
     (Kind::Ours, Mutation::NeverAdvertises, Property::TwoHolders, 2),
     (Kind::Ours, Mutation::LeaseUnchecked, Property::Fence, 57),
     (Kind::Ours, Mutation::SleepUnnoticed, Property::Fence, 15),
     (Kind::Ours, Mutation::DoesWhatItDecided, Property::Fence, 767),
     (Kind::Ours, Mutation::NeverRemoves, Property::Leash, 2),
+    (Kind::Ours, Mutation::LeftoverIgnored, Property::Leash, 25),
     (Kind::Ours, Mutation::DeafToResignations, Property::Idle, 14),
     (Kind::Ours, Mutation::BelievesAnyResignation, Property::Patience, 427),
     (Kind::Ours, Mutation::Impatient, Property::Patience, 0),

@@ -39,6 +39,8 @@ pub enum Mutation {
     ProbeIgnored,
     /// The address is not removed.
     NeverRemoves,
+    /// It does not know what an earlier run left behind.
+    LeftoverIgnored,
     /// The lease is not renewed.
     NeverRenews,
     /// An Active sends no adverts.
@@ -212,6 +214,7 @@ impl Subject {
             Input::Arp(..) if self.mutation == Some(Mutation::ProbeIgnored) => {}
             Input::Arp(address, mac) => self.agent.handle_arp(now, address, mac),
             Input::Kernel(Kernel::Gone) if self.mutation == Some(Mutation::GoneIgnored) => {}
+            Input::Kernel(Kernel::Leftover) if self.mutation == Some(Mutation::LeftoverIgnored) => {}
             Input::Kernel(answer) => {
                 self.vouched = now;
                 self.agent.handle_kernel(now, &answer);

@@ -164,7 +164,8 @@ impl Router {
             | Kernel::Failed { .. }
             | Kernel::Removed
             | Kernel::Foreign(_)
-            | Kernel::ForeignGone => {}
+            | Kernel::ForeignGone
+            | Kernel::Leftover => {}
         }
     }
 
@@ -340,10 +341,8 @@ impl Router {
 
     fn let_go(&mut self, now: Time, to: State, why: String, out: &mut VecDeque<Command>) {
         self.lapse = self.holding.take().and_then(|holding| holding.lease.until());
-        self.removing = Some(now);
-        self.unanswered = self.unanswered.saturating_add(1);
         self.vacated = None;
-        out.push_back(Command::Remove);
+        self.remove(now, out);
         self.enter(to, why, out);
     }
 }

@@ -100,6 +100,51 @@ fn an_address_the_kernel_refuses_is_tried_again_later() {
     assert_eq!(trace.state(), State::Active);
 }
 
+// What an earlier run left behind.
+
+#[test]
+fn a_leftover_stays_until_somebody_else_has_the_address() {
+    let mut trace = Trace::backup();
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    trace.wait(500);
+    trace.hear(12, 0);
+    assert_eq!(trace.count(&Command::Remove), 0, "nobody else has it yet");
+    trace.hear(12, 100);
+    assert_eq!(trace.count(&Command::Remove), 1);
+    trace.hear(12, 100);
+    assert_eq!((trace.count(&Command::Remove), trace.state()), (1, State::Backup));
+}
+
+#[test]
+fn a_leftover_goes_at_once_where_somebody_else_has_the_address_or_this_host_cannot_serve() {
+    let mut trace = Trace::backup();
+    trace.hear(12, 100);
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    assert_eq!(trace.count(&Command::Remove), 1);
+
+    let mut trace = Trace::backup();
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    trace.health(&Outcome::Dead("refused".to_owned()));
+    assert_eq!((trace.count(&Command::Remove), trace.state()), (1, State::Fault));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    assert_eq!(trace.count(&Command::Remove), 2);
+
+    let preempts = Settings { preempt: true, preempt_delay: 5000 * MS, ..settings(11) };
+    let mut trace = Trace::with(preempts, &[12]);
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    trace.hear(12, 50);
+    assert_eq!(trace.count(&Command::Remove), 1, "whom it is about to preempt has it, too");
+}
+
+#[test]
+fn a_leftover_is_taken_on_by_a_claim() {
+    let mut trace = Trace::backup();
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    trace.wait(2000);
+    trace.hear(12, 50);
+    assert_eq!((trace.count(&Command::Remove), trace.state()), (0, State::Active));
+}
+
 // The lease.
 
 #[test]

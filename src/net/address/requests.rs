@@ -28,6 +28,7 @@ impl Router {
         kernel: &mut Kernel,
         request: Request,
     ) -> Result<Event, Refusal> {
+        self.unasked = false;
         match request {
             Request::Add { not_after } => self.add(kernel, not_after).await,
             Request::Renew { not_after } => self.renew(kernel, not_after).await,
@@ -35,13 +36,10 @@ impl Router {
         }
     }
 
-    /// Takes the locks that are free, and removes what an earlier run left behind.
+    /// Takes the locks that are free, and removes what an earlier run left behind for good.
     pub(super) async fn settle(&mut self, kernel: &mut Kernel) {
         self.take_locks();
-        if self.held {
-            return;
-        }
-        let left = self.ours();
+        let left = self.leftovers();
         for entry in &left {
             let (name, Entry { address, prefix, .. }) = (interface_name(entry.index), entry);
             info!("removing {address}/{prefix} from {name}: an earlier run left it behind");

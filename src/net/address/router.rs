@@ -14,6 +14,8 @@ pub(super) struct Router {
     /// Added, and not removed since: the addresses ought to be there.
     pub(super) held: bool,
     pub(super) link: Link,
+    /// Nothing was asked for yet: what an earlier run left behind is left to its lifetime.
+    pub(super) unasked: bool,
     /// What was added by the last request and is not in effect yet.
     pub(super) awaited: Vec<Entry>,
     /// Whether the kernel keeps marks: 5.18 and later do, and those it was ported back to show it.
@@ -21,6 +23,7 @@ pub(super) struct Router {
     /// What is known of the virtual router's addresses and the source address.
     known: Vec<Entry>,
     told_foreign: Vec<Entry>,
+    told_leftover: bool,
     told_source: Option<bool>,
     told_link: Option<Link>,
 }
@@ -32,11 +35,13 @@ impl Router {
             settings,
             locks: HashMap::new(),
             held: false,
+            unasked: true,
             link: Link::ABSENT,
             awaited: Vec::new(),
             marks_kept: keeps_marks(release),
             known: Vec::new(),
             told_foreign: Vec::new(),
+            told_leftover: false,
             told_source: None,
             told_link: None,
         }
@@ -78,6 +83,19 @@ impl Router {
 
     pub(super) fn ours(&self) -> Vec<Entry> {
         self.known.iter().filter(|entry| self.is_ours(entry)).copied().collect()
+    }
+
+    /// What an earlier run left behind, to be removed now; without what the kernel itself removes soon enough.
+    pub(super) fn leftovers(&self) -> Vec<Entry> {
+        if self.held {
+            return Vec::new();
+        }
+        self.ours().into_iter().filter(|entry| !self.is_spared(entry)).collect()
+    }
+
+    fn is_spared(&self, entry: &Entry) -> bool {
+        // No longer than if this run had just renewed it.
+        self.unasked && entry.valid.is_some() && entry.valid <= self.settings.lease
     }
 
     pub(super) fn foreign(&self) -> impl Iterator<Item = &Entry> {
@@ -174,6 +192,10 @@ impl Router {
             if has(&before) && !has(&self.told_foreign) {
                 news.push(Event::ForeignGone { address: *vip });
             }
+        }
+        if !self.told_leftover && self.ours().iter().any(|entry| self.is_spared(entry)) {
+            self.told_leftover = true;
+            news.push(Event::Leftover);
         }
         if let Some(source) = self.settings.source {
             let present = self.known.iter().any(|entry| entry.address == source && !entry.tentative);

@@ -15,12 +15,13 @@ impl World {
     /// and having heard nobody, it asks by ARP first (two questions 150 ms apart, an answer counts 300 ms, and
     /// Skew_Time in turn after that) and confirms its metadata (50 ms here; 2 s while nobody answers).
     ///
-    /// An address that a dead router of another kind left behind is nobody's, but answers ARP: that counts where
-    /// nobody was heard.
+    /// An address that a dead router of another kind left behind, or one of ours that is there again, is nobody's,
+    /// but answers ARP: that counts where nobody was heard.
     pub fn judge_idle(&mut self, h: usize) {
         let asks = !(self.router.watch.seen[h].heard_any || self.router.watch.seen[h].held_before);
         let vacant = !(0..self.plan.hosts).any(|other| {
-            let left = self.is_foreign(other) && !self.hosts[other].lives() && !asks;
+            let dead = self.is_foreign(other) && !self.hosts[other].lives();
+            let left = (dead || self.spares_leftover(other)) && (other == h || !asks);
             self.has(other) && !left && (other == h || self.reaches(other, h))
         });
         let since = &mut self.router.watch.seen[h].vacant_since;

@@ -5,6 +5,7 @@ use crate::outside::Balancer;
 use crate::plan::{MS, Micros, SECOND};
 use crate::watch::Property;
 use crate::world::World;
+use outrider::core::event::State;
 
 impl World {
     /// Two that run, are Active and hear each other: one advert is due within an interval; it, or the answer to
@@ -73,15 +74,26 @@ impl World {
     /// An agent that runs and is not Active removes the address at once. One that is dead or stopped leaves it
     /// to the kernel: L and the expiry's slack. A request that waits for the kernel's lock when the agent dies
     /// is carried out, and its lease begins then.
+    ///
+    /// What an earlier run left behind stays for its lease, too, while the agent that runs now is a Backup that has
+    /// heard nobody: perhaps nobody else has it.
     pub fn judge_leash(&mut self, h: usize) {
         if self.is_foreign(h) {
             return;
         }
         let stale = self.has(h) && !(self.hosts[h].running() && self.is_active(h));
-        let since = &mut self.router.watch.seen[h].stale_since;
-        *since = stale.then_some(since.unwrap_or(self.now));
-        let Some(since) = *since else { return };
-        let since = since.max(self.kernel_is_free(h));
+        let (spares, free) = (self.spares_leftover(h), self.kernel_is_free(h));
+        let seen = &mut self.router.watch.seen[h];
+        if stale && spares {
+            seen.stale_since = Some(self.now);
+            if self.now > seen.started.max(free) + self.plan.lease() + EXPIRY + SLACK {
+                self.violated(Property::Leash, format!("lb{h} still has what an earlier run left behind"));
+            }
+            return;
+        }
+        seen.stale_since = stale.then_some(seen.stale_since.unwrap_or(self.now));
+        let Some(since) = seen.stale_since else { return };
+        let since = since.max(free);
         let (bound, why) = if self.hosts[h].running() {
             (since.max(self.router.watch.seen[h].resumed) + SLACK, "though its agent runs and is not Active")
         } else {
@@ -90,6 +102,13 @@ impl World {
         if self.now > bound {
             self.violated(Property::Leash, format!("lb{h} has the address since {since} {why}"));
         }
+    }
+
+    /// Whether its agent leaves alone what an earlier run left behind.
+    pub fn spares_leftover(&self, h: usize) -> bool {
+        let seen = &self.router.watch.seen[h];
+        let waits = matches!(self.state(h), Some(State::Initialize | State::Backup));
+        self.hosts[h].running() && waits && seen.lease_base < seen.started && seen.accepted < seen.started
     }
 
     /// A dead load balancer ends the held connection (3 ms here) and is looked at (5 ms); without a held
