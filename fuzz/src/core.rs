@@ -197,11 +197,12 @@ impl Play {
             18 => self.tell(format_args!("unreachable"), Agent::handle_unreachable),
             19 => {
                 let why = "somebody else's".to_owned();
-                match input.int_in_range(0..=4)? {
+                match input.int_in_range(0..=5)? {
                     0 => self.kernel(&Kernel::Gone),
                     1 => self.kernel(&Kernel::Foreign(why)),
                     2 => self.kernel(&Kernel::ForeignGone),
-                    3 => self.odd = Some(Odd::Refuse),
+                    3 => self.kernel(&Kernel::Leftover),
+                    4 => self.odd = Some(Odd::Refuse),
                     _ => self.odd = Some(Odd::Sleep),
                 }
             }

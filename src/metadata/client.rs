@@ -41,7 +41,7 @@ impl Client {
         // The text itself is not shown: it may hold a password.
         let mut shown = Url::parse(&base).context("OUTRIDER_METADATA_URL is not a URL")?;
         ensure!(
-            matches!(shown.scheme(), "http" | "https") && shown.has_host(),
+            shown.scheme() == "http" && shown.has_host(),
             "OUTRIDER_METADATA_URL does not begin with http:// and a host"
         );
         // Both fail only for URLs that cannot have a user part.

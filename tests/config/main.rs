@@ -26,7 +26,7 @@ const ALL: [(&str, &str); 56] = [
     ("OUTRIDER_INTERFACE", "eth1"),
     ("OUTRIDER_SOURCE", "10.0.0.12"),
     ("OUTRIDER_PEERS", "10.0.0.11, 10.0.0.12"),
-    ("OUTRIDER_METADATA_URL", "https://meta:8443/latest/"),
+    ("OUTRIDER_METADATA_URL", "http://meta:8443/latest/"),
     ("OUTRIDER_HOST_LABEL", "role=lb, tier=front"),
     ("OUTRIDER_STATE_FILE", "/var/lib/outrider/state.json"),
     ("OUTRIDER_ROUTER_ID", "left one"),
@@ -180,7 +180,7 @@ fn every_variable_reaches_its_field() {
     assert_eq!(router.interface.as_deref(), Some("eth1"));
     assert_eq!(router.source, Some(IpAddr::from([10, 0, 0, 12])));
     assert_eq!(router.peers, Peers::List(addresses(&[[10, 0, 0, 11], [10, 0, 0, 12]])));
-    assert_eq!(config.metadata_url.as_str(), "https://meta:8443/latest");
+    assert_eq!(config.metadata_url.as_str(), "http://meta:8443/latest");
     assert_eq!(config.host_label, [("role".into(), "lb".into()), ("tier".into(), "front".into())]);
     assert_eq!(config.state_file, Some(PathBuf::from("/var/lib/outrider/state.json")));
     assert_eq!(config.router_id.as_deref(), Some("left one"));

@@ -93,7 +93,12 @@ fn messages_of_single_values() {
         (
             "OUTRIDER_METADATA_URL",
             "169.254.169.250",
-            "does not begin with http:// or https://; write for example http://169.254.169.250/2016-07-29",
+            "does not begin with http://; write for example http://169.254.169.250/2016-07-29",
+        ),
+        (
+            "OUTRIDER_METADATA_URL",
+            "https://169.254.169.250/2016-07-29",
+            "does not begin with http://; write for example http://169.254.169.250/2016-07-29",
         ),
         (
             "OUTRIDER_METADATA_URL",

@@ -5,10 +5,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
+
+/// A registry's name, as the README has it, and where it is.
+pub const REGISTRY: &str = "registry.example.com";
+pub const REGISTRY_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 10, 10, 90);
 
 /// Longer than anything here takes, but for the build of the image.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -46,8 +51,13 @@ impl Engine {
         command.args(["--pdeathsig", "KILL", "--", "unshare", "--pid", "--fork", "--kill-child"]);
         command.args(["--mount", "--mount-proc", "sh", "-c"]);
         // Its own /run: the engine's socket, its locks, those of the programs it starts.
-        command
-            .arg("mount -t tmpfs none /run && mkdir /run/lock && echo up && exec tini -s -- sleep infinity");
+        let hosts = folder.join("hosts");
+        std::fs::write(&hosts, format!("127.0.0.1 localhost\n{REGISTRY_ADDRESS} {REGISTRY}\n"))?;
+        command.arg(format!(
+            "mount -t tmpfs none /run && mkdir /run/lock && mount --bind '{}' /etc/hosts && echo up && \
+             exec tini -s -- sleep infinity",
+            hosts.display()
+        ));
         let machine = Process::start(namespace, namespace.name(), command).await?;
         machine.wait_for_line("up", SOON).await?;
         let options = options.iter().map(|&option| option.to_owned()).collect();
@@ -171,6 +181,7 @@ pub fn check_programs() -> Result<()> {
     let needed = [
         ("dockerd", "docker.io"),
         ("docker-compose", "docker-compose"),
+        ("docker-registry", "docker-registry"),
         ("tini", "tini"),
         ("iptables", "iptables"),
         ("haproxy", "haproxy"),

@@ -14,6 +14,11 @@ pub const AGENT: &str = concat!("outrider:", env!("CARGO_PKG_VERSION"));
 /// The same program; another image.
 pub const NEXT_AGENT: &str = "outrider:next";
 pub const TOOLS: &str = concat!("outrider:", env!("CARGO_PKG_VERSION"), "-tools");
+/// The README's lines that make these two.
+pub const BUILDS: [&str; 2] = [
+    concat!("docker build -t outrider:", env!("CARGO_PKG_VERSION"), " ."),
+    concat!("docker build --target tools -t outrider:", env!("CARGO_PKG_VERSION"), "-tools ."),
+];
 pub const BALANCER: &str = "balancer:1";
 pub const NEXT_BALANCER: &str = "balancer:2";
 
@@ -50,16 +55,17 @@ async fn make() -> Result<PathBuf> {
     // No network: nothing can be fetched but what is in the toolchain's image.
     let engine = Engine::start(&namespace, &["--bridge", "none"]).await?;
     let toolchain = tree("tests/engines/toolchain");
+    let name = toolchain_name()?;
     let import = "docker import --change \
                   'ENV PATH=/usr/local/bin:/usr/bin:/bin CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true' - toolchain";
     shell(&namespace, &engine, &format!("'{}' | {import}", toolchain.display())).await?;
     let tree = tree("");
-    for (target, image) in [("agent", AGENT), ("tools", TOOLS)] {
-        // The README's line has no --target for the agent: it is what is built without one.
-        let target = if target == "agent" { String::new() } else { format!("--target {target} ") };
-        let build =
-            format!("docker build --build-arg RUST_IMAGE=toolchain {target}-t {image} '{}'", tree.display());
-        shell(&namespace, &engine, &build).await?;
+    let build = "docker build --build-arg RUST_IMAGE=toolchain .";
+    shell(&namespace, &engine, &format!("cd '{}' && {build}", tree.display())).await?;
+    // And by the README's lines, as printed, once the image is there that they would fetch.
+    shell(&namespace, &engine, &format!("docker tag toolchain {name}")).await?;
+    for build in BUILDS {
+        shell(&namespace, &engine, &format!("cd '{}' && {build}", tree.display())).await?;
     }
     balancer(&namespace, &engine).await?;
     for (image, next) in [(AGENT, NEXT_AGENT), (BALANCER, NEXT_BALANCER)] {
@@ -75,6 +81,13 @@ async fn make() -> Result<PathBuf> {
     std::fs::rename(&new, &archive)?;
     println!("the images were built in {:.0?}", begun.elapsed());
     Ok(archive)
+}
+
+/// What the Dockerfile takes for a toolchain unless told otherwise.
+fn toolchain_name() -> Result<String> {
+    let text = std::fs::read_to_string(tree("Dockerfile"))?;
+    let name = text.lines().find_map(|line| line.strip_prefix("ARG RUST_IMAGE="));
+    name.map(str::to_owned).context("the Dockerfile has no default for RUST_IMAGE")
 }
 
 /// haproxy with its libraries, and nothing else.

@@ -1,6 +1,6 @@
 //! Hosts with a Docker engine each, on which deploy/docker-compose.yml and a load balancer run.
 
-use crate::engine::{Engine, SOON, check_programs, run};
+use crate::engine::{Engine, REGISTRY, SOON, check_programs, run};
 use crate::images::{self, AGENT, BALANCER};
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -91,7 +91,8 @@ impl Site {
         let archive = images::archive().await?;
         let lab = Lab::new(hosts, env!("CARGO_BIN_EXE_outrider")).await?;
         let options: &[&str] = match published {
-            Published::ByProxy => &[],
+            // The registry has no certificate here.
+            Published::ByProxy => &["--insecure-registry", REGISTRY],
             Published::ByNetfilter => &["--userland-proxy=false"],
         };
         let engines = try_join_all(lab.hosts().iter().map(async |host| {
@@ -191,6 +192,11 @@ impl Site {
     pub async fn crash(&self, host: usize, container: &str) -> Result<()> {
         let pid = self.inspect(host, container).await?["State"]["Pid"].as_i64().context("no process")?;
         self.shell(host, &format!("kill -KILL {pid}")).await.map(drop)
+    }
+
+    /// A line of shell in the folder that has the host's copy of deploy/, as the README's are to be run.
+    pub async fn beside_deploy(&self, host: usize, line: &str) -> Result<String> {
+        self.shell(host, &format!("cd '{}' && {line}", self.engines[host].folder().display())).await
     }
 
     /// A line of shell on a host.

@@ -86,6 +86,8 @@ pub struct Past {
     pub woke: Time,
     /// It has heard somebody since it started.
     pub heard: bool,
+    /// It has what an earlier process left behind: nobody else has been heard to have it since.
+    pub leftover: bool,
     /// The Active whose adverts it accepts, and the one before.
     pub follows: Option<Follows>,
     pub before: Option<Follows>,
@@ -175,7 +177,6 @@ impl Host {
         let count = self.routers.len();
         let (cut, was_cut) = (self.cut, self.was_cut);
         *self = Host { cut, was_cut, kernel: self.kernel.clone(), ..Host::new(count) };
-        self.kernel.clean();
         for (number, router) in self.routers.iter_mut().enumerate() {
             let rank = members(me, false).rank(&VRIDS[..number], VRIDS[number], &member(me).id);
             router.rank = group.by_hand.is_none().then_some(rank);
@@ -185,6 +186,7 @@ impl Host {
                 router.preempts = preempts;
                 let mind = Keepalived::new(address(me), priority, preempts, now);
                 router.mind = Some(Mind::Keepalived(mind));
+                self.kernel.clean(number);
                 continue;
             }
             let mut agent = Mutant::new(settings(me, number, group), now);
@@ -195,6 +197,10 @@ impl Host {
             router.priority = agent.priority();
             router.preempts = group.preempt;
             router.mind = Some(Mind::Outrider(Box::new(agent)));
+            if self.kernel.holds(number, now) {
+                router.past.leftover = true;
+                self.answers.push_back((number, Told::Kernel(Answer::Leftover)));
+            }
         }
     }
 
@@ -228,6 +234,11 @@ impl Host {
 
     pub fn holds(&self, router: usize, now: Time) -> bool {
         self.kernel.holds(router, now)
+    }
+
+    /// Whether it leaves alone what an earlier process left behind.
+    pub fn spares(&self, router: usize) -> bool {
+        self.is(router, State::Backup) && self.routers[router].past.leftover
     }
 
     pub fn is(&self, router: usize, state: State) -> bool {

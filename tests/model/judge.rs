@@ -182,7 +182,8 @@ impl Cluster {
             let well = host.runs() && host.cut.is_none() && !host.unfit && !host.leaves();
             well && company && (host.routers[r].past.heard || host.is_foreign())
         };
-        let none = !locked && self.all().any(able) && !self.all().any(|host| holds(&host));
+        let held = self.all().any(|host| holds(&host) && !host.spares(r));
+        let none = !locked && self.all().any(able) && !held;
         watch.none_since = none.then_some(watch.none_since.unwrap_or(now));
         let longest = self.all().map(|host| skew(host.routers[r].priority)).max().unwrap_or_default();
         if watch.none_since.is_some_and(|since| now > since + 3 * INTERVAL + longest + both_ways + asked) {
@@ -209,7 +210,7 @@ impl Cluster {
             let overdue = |due: Option<Time>, wait| due.is_some_and(|due| now > due + wait + LATENESS);
             let backup = host.is(r, State::Backup);
             let wrong = [
-                (Wrong::Stale, !is_active && host.holds(r, now) && !host.kernel.locked),
+                (Wrong::Stale, !is_active && host.holds(r, now) && !host.kernel.locked && !host.spares(r)),
                 (Wrong::Absent, is_active && !host.holds(r, now) && !host.kernel.locked),
                 (Wrong::Unfit, is_active && host.unfit),
                 (Wrong::Slow, backup && overdue(past.due, Duration::ZERO)),
@@ -230,6 +231,7 @@ impl Cluster {
         let router = &mut host.routers[r];
         router.past.due = None;
         router.past.claimed = now;
+        router.past.leftover = false;
         router.past.farewells = [None; HOSTS];
         let (own, resigned, follows) = (router.priority, router.past.resigned, router.past.follows.take());
         let outranks = follows.is_some_and(|follows| router.outranks(follows.priority));

@@ -66,9 +66,9 @@ impl Kernel {
         self.done = None;
     }
 
-    /// A new process removes what an earlier one may have left.
-    pub fn clean(&mut self) {
-        self.until.fill(None);
+    /// A new process removes what an earlier one may have left: keepalived's, whose addresses have no lease.
+    pub fn clean(&mut self, router: usize) {
+        self.until[router] = None;
     }
 
     /// Somebody else lets go of the lock.

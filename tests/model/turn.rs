@@ -43,7 +43,13 @@ impl Cluster {
         let now = self.now;
         let Router { past, priority, .. } = &mut self.hosts[host].routers[router];
         if now.saturating_sub(past.turned) > 3 * INTERVAL + skew(*priority) {
-            *past = Past { woke: now, heard: past.heard, claimed: past.claimed, ..Past::default() };
+            *past = Past {
+                woke: now,
+                heard: past.heard,
+                leftover: past.leftover,
+                claimed: past.claimed,
+                ..Past::default()
+            };
         }
         past.turned = now;
     }
@@ -166,6 +172,7 @@ impl Cluster {
         let expects = state == Some(State::Backup) && now >= router.past.woke + INTERVAL && !router.preempts;
         let past = &mut router.past;
         past.heard = true;
+        past.leftover &= priority == 0;
         if borne && priority > 0 {
             past.bears = None;
         } else if priority > 0 && state == Some(State::Backup) {

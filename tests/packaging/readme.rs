@@ -137,9 +137,9 @@ const ELSEWHERE: [(&str, &str, &str); 18] = [
     ("tests/run --test packaging", "tests/run", "exec cargo test --locked \"$@\""),
     ("bash .ci/run", ".ci/run", "all well"),
     ("cargo build --release --locked --no-default-features", "Dockerfile", "cargo build --release --locked --no-default-features"),
-    ("cargo bench --bench failover", "Cargo.toml", "name = \"failover\""),
-    ("cargo bench --bench many", "Cargo.toml", "name = \"many\""),
-    ("cargo bench --bench micro", "Cargo.toml", "name = \"micro\""),
+    ("cargo bench --bench failover", ".ci/run", "--bench failover"),
+    ("cargo bench --bench many", ".ci/run", "--bench many"),
+    ("cargo bench --bench micro", ".ci/run", "--bench micro"),
     ("OUTRIDER_SIM_SEEDS=20000 cargo test --release --test sim schedules -- --nocapture", "tests/sim/main.rs", "OUTRIDER_SIM_SEEDS"),
     ("OUTRIDER_MODEL_DEPTH=10 cargo test --release --test model with_keepalived -- --nocapture", "tests/model/main.rs", "OUTRIDER_MODEL_DEPTH"),
     ("fuzz/run", "fuzz/run", "cargo +nightly fuzz run"),
@@ -161,6 +161,7 @@ fn every_command_is_run_by_a_test() {
         assert!(left.remove(command), "not in the documents: {command}");
         assert!(read(&tree(file)).contains(words), "{file} does not have {words}");
     }
+    // tests/engines/readme.rs
     left.retain(|command| !command.starts_with("docker ") && !command.starts_with("docker-compose "));
     for command in [CATALOG, &[CURL, STATUS, IMPORT], &INSTALL].concat() {
         assert!(left.remove(command), "not in the documents: {command}");

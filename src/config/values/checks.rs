@@ -64,6 +64,9 @@ pub(in crate::config) fn base_url(text: &str) -> Result<Url, Wrong> {
     if text.contains('?') {
         return wrong("has a part after ?, where paths could not be appended");
     }
+    if !text.starts_with("http://") {
+        return wrong("does not begin with http://");
+    }
     let Url(url) = text.parse()?;
     Ok(Url(url.trim_end_matches('/').to_owned()))
 }
