@@ -160,7 +160,8 @@ pub struct Router {
     unanswered: u32,
     /// Priority 0 is to be repeated: when, and how often.
     farewell: Option<(Time, u8)>,
-    /// An earlier run left the addresses behind: they go once somebody else has them, or this host cannot serve.
+    /// An earlier run left the addresses behind: they go once somebody else has them, or this host cannot serve or
+    /// is to leave.
     leftover: bool,
 }
 
@@ -383,9 +384,6 @@ impl Router {
                 let text = "an earlier run left the address behind: it stays until another host has it, or its \
                             lease ends";
                 out.push_back(Command::Tell(Event::Notice(text.to_owned())));
-                if self.state == State::Fault || self.followed.is_some() || self.borne.is_some() {
-                    self.clear_leftover(now, out);
-                }
             }
             // Answers to what was asked before the address was given up: its removal is on the way.
             (State::Initialize | State::Backup | State::Fault, _) => {}
@@ -428,7 +426,8 @@ impl Router {
             }
             (State::Active, _, _) => self.settle_active(now, out),
         }
-        if self.state == State::Fault {
+        let elsewhere = self.followed.is_some() || self.borne.is_some();
+        if elsewhere || self.state == State::Fault || self.stance.leave.is_some() {
             self.clear_leftover(now, out);
         }
     }
@@ -517,7 +516,7 @@ impl Router {
         };
         let lease = self.settings.lease;
         let alive = silent.map(|silent| silent.last).or(resigned);
-        let rival_until = alive.map(|alive| alive + lease.unwrap_or_default() + EXPIRY_SLACK);
+        let rival_until = alive.map(|alive| self.dropped_by(alive));
         let holding = Holding {
             since: now,
             confirmed: false,
@@ -537,6 +536,11 @@ impl Router {
         self.leftover = false;
         out.push_back(Command::Add { not_after });
         self.enter(State::Active, why, out);
+    }
+
+    /// When the kernel of a host that was heard then has dropped the address, even if the host is dead.
+    fn dropped_by(&self, heard: Time) -> Time {
+        heard + self.settings.lease.unwrap_or_default() + EXPIRY_SLACK
     }
 
     fn repeat_farewell(&mut self, now: Time, out: &mut VecDeque<Command>) {

@@ -219,10 +219,16 @@ impl Router {
         match (leaving, &self.stance.leave) {
             (None, None) => {}
             (Some(_), None) => {
+                // A successor that was heard may have died: its kernel answers for it until the end of its lease.
+                let successor = self.followed.filter(|followed| !followed.resigned);
+                let dropped = successor.map(|successor| self.dropped_by(successor.last));
                 let Some(holding) = &mut self.holding else { return };
                 holding.leaving = None;
                 holding.advert_at = now;
-                self.announce_anew(now);
+                holding.rival_until = holding.rival_until.max(dropped);
+                if holding.confirmed {
+                    holding.announcements.start(now, holding.rival_until);
+                }
                 let text = "this host takes part again and keeps the address".to_owned();
                 out.push_back(Command::Tell(Event::Notice(text)));
                 self.timeout_active(now, out);

@@ -164,6 +164,21 @@ fn a_leaver_that_keeps_the_address_after_all_announces_it_again() {
     assert_eq!((trace.state(), trace.count(&Command::Announce)), (State::Active, 7));
 }
 
+#[test]
+fn a_leaver_that_takes_part_again_announces_until_the_lease_of_a_successor_that_died_is_over() {
+    let mut trace = Trace::active_of(settings(11), &[12]);
+    trace.act(|agent, now| agent.handle_drain(now, Some(Force::No)));
+    trace.hear(12, 50);
+    trace.act(|agent, now| agent.handle_drain(now, None));
+    trace.wait(1500);
+    trace.did.clear();
+    // A lease of 1 s, and what its kernel may take longer.
+    trace.wait(900);
+    assert_eq!((trace.state(), trace.count(&Command::Announce)), (State::Active, 3));
+    trace.wait(1000);
+    assert_eq!(trace.count(&Command::Announce), 3);
+}
+
 // Drain.
 
 fn drained(trace: &Trace) -> Vec<Result<(), ()>> {

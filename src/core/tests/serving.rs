@@ -137,6 +137,17 @@ fn a_leftover_goes_at_once_where_somebody_else_has_the_address_or_this_host_cann
 }
 
 #[test]
+fn whoever_ends_leaves_no_leftover() {
+    let mut trace = Trace::bare(settings(11));
+    trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));
+    assert_eq!(trace.count(&Command::Remove), 0);
+    trace.act(Agent::handle_shutdown);
+    let deeds: Vec<_> =
+        trace.did.iter().filter(|did| [Command::Remove, Command::Exit].contains(did)).collect();
+    assert_eq!(deeds, [&Command::Remove, &Command::Exit]);
+}
+
+#[test]
 fn a_leftover_is_taken_on_by_a_claim() {
     let mut trace = Trace::backup();
     trace.act(|agent, now| agent.handle_kernel(now, &Kernel::Leftover));

@@ -49,7 +49,9 @@ impl World {
     pub fn watch_answer(&mut self, h: usize, answer: &Answer) {
         if let Answer::Added { sent } | Answer::Renewed { sent } = answer {
             let sent = u64::try_from(sent.as_micros()).unwrap() - self.plan.clocks[h];
-            self.router.watch.seen[h].lease_base = sent;
+            // An answer to an earlier claim may come after the next one.
+            let base = &mut self.router.watch.seen[h].lease_base;
+            *base = sent.max(*base);
         }
     }
 
