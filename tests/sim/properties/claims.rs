@@ -47,7 +47,9 @@ impl World {
             vacant.max(asleep).max(locked).max(refused).max(seen.member_since).max(seen.undrained);
         ready = ready.max(company);
         ready = ready.max(if seen.balancer_since > 0 { seen.balancer_since + FIT } else { 0 });
-        let resigned = seen.following.and_then(|following| following.resigned);
+        // It may have claimed just now.
+        let following = seen.following.or(seen.tenure.and_then(|tenure| tenure.after));
+        let resigned = following.and_then(|following| following.resigned);
         // One that comes within an interval after waking may have waited in the socket.
         let awake = if asleep > 0 { asleep + self.plan.interval + SLACK } else { 0 };
         let deaf = if company > 0 { company + master_down } else { 0 };

@@ -174,12 +174,13 @@ impl World {
     }
 
     /// The kernel lets an address expire: not one whose agent has been running as Active all the time, with a
-    /// kernel that answered.
+    /// kernel that answered. (What an earlier run left behind may lapse while it is being taken on.)
     pub fn watch_expiry(&mut self, h: usize) {
         let seen = &self.router.watch.seen[h];
         let long = self.plan.lease() + EXPIRY;
         let quiet = |at: Micros| at == 0 || self.now > at + long;
-        let healthy = self.hosts[h].running() && seen.tenure.is_some() && quiet(seen.resumed);
+        let settled = seen.tenure.is_some_and(|tenure| self.now > tenure.since + SLACK);
+        let healthy = self.hosts[h].running() && settled && quiet(seen.resumed);
         if healthy && quiet(self.kernel_is_free(h)) {
             self.violated(Property::Lapse, format!("the lease of lb{h} lapses though its agent runs"));
         }
@@ -196,9 +197,11 @@ impl World {
         }
     }
 
-    /// An agent that ends by itself has removed the address, unless the kernel was locked.
+    /// An agent that ends by itself has removed the address, unless the kernel was locked, or it was told to end
+    /// before it knew that an earlier run had left one behind.
     pub fn watch_exit(&mut self, h: usize) {
-        let late = self.router.watch.seen[h].resumed.max(self.kernel_is_free(h) + SECOND);
+        let seen = &self.router.watch.seen[h];
+        let late = seen.resumed.max(seen.started).max(self.kernel_is_free(h) + SECOND);
         if self.has(h) && self.now > late + SLACK {
             self.violated(Property::Exit, format!("lb{h} ends and leaves the address behind"));
         }

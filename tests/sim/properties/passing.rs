@@ -10,13 +10,14 @@ use outrider::core::event::State;
 
 impl World {
     /// A holder that was cut off for as long as its peers need to take over advertises the lowest priority until
-    /// they have had time to be heard; one that was not cut off yields to no such.
+    /// they have had time to be heard; one that was not cut off yields to no such. (Where members changed meanwhile it
+    /// may have known of one other alone, of which no sign of life is wanted.)
     pub fn judge_yielding(&mut self, h: usize, from: usize) {
         let gap = 3 * self.plan.interval.max(100 * MS);
         let (other, own) = (&self.router.watch.seen[from], &self.router.watch.seen[h]);
         let (since, until) = other.alone;
         let cut_off = until > since + gap + self.plan.interval && self.now < until + gap - 50 * MS;
-        let held = other.tenure.is_some_and(|tenure| tenure.since < since);
+        let held = other.tenure.is_some_and(|tenure| tenure.since < since) && other.viewed <= since;
         let sound = own.alone_since.is_none() && self.now > own.alone.1.max(own.resumed) + 2 * gap;
         let life = (0..=self.plan.hosts).any(|guard| {
             let guards = guard != h && (guard < self.plan.hosts || self.plan.gateway);
@@ -97,7 +98,10 @@ impl World {
         let mut others = (0..self.plan.hosts).filter(|h| *h != leaver);
         let able: Vec<usize> = others.clone().filter(|h| able(*h)).collect();
         // Whoever heard another holder besides, less than three intervals ago, claims after Master_Down from then.
-        let besides = |h: &usize| self.router.watch.seen[*h].before.map_or(0, |before| before.read);
+        let besides = |h: &usize| {
+            let seen = &self.router.watch.seen[*h];
+            seen.before.map_or(0, |before| before.read).max(seen.ignored.1)
+        };
         if let Some(besides) = able.iter().map(besides).min()
             && others.all(sound)
         {
