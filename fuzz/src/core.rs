@@ -19,6 +19,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
+/// How long an agent waits for a removal that fails before it ends all the same.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// Wake-ups without a deed, one right after another, that are still no busy loop.
 const FRUITLESS: u32 = 4;
 
@@ -346,13 +348,20 @@ impl Play {
         assert_eq!((self.agent.state(), self.agent.next_deadline()), (state, deadline));
     }
 
-    /// Lets time pass with a kernel that answers at once and nothing else, for so many wake-ups.
+    fn is_to_end(&self) -> bool {
+        self.judge.stopping && !self.judge.exited && self.agent.state() != State::Active
+    }
+
+    /// Lets time pass with a kernel that answers at once and nothing else, for so many wake-ups; where the agent is to
+    /// end, for as long as it may wait for the removal of an address that the kernel refused before.
     fn rest(&mut self, wake_ups: u32) {
         self.wake();
         let began = self.now;
         let mut fruitless = 0;
         self.judge.adverts = 0;
-        for _ in 0..wake_ups {
+        let mut woken = 0;
+        while woken < wake_ups || (self.is_to_end() && self.now <= began + REMOVAL) {
+            woken += 1;
             self.settle();
             if self.judge.exited {
                 return;
@@ -369,7 +378,6 @@ impl Play {
         let most = 8 + (self.now - began).as_nanos() / interval.as_nanos();
         assert!(u128::from(self.judge.adverts) <= most, "{} adverts, not {most}", self.judge.adverts);
         self.settle();
-        let ends = self.judge.exited || !self.judge.stopping || self.agent.state() == State::Active;
-        assert!(ends, "does not end: {:?}", self.agent);
+        assert!(!self.is_to_end(), "does not end: {:?}", self.agent);
     }
 }
