@@ -205,7 +205,10 @@ impl World {
         let before = core.state();
         let command = core.next_command(clock);
         let after = core.state();
-        self.watch_turn(h, before, after);
+        // To be asked for a command is no turn: it does not put off what is a sleep.
+        if before != after {
+            self.watch_turn(h, before, after);
+        }
         command
     }
 
