@@ -37,6 +37,11 @@ async fn two_agents_for_two_addresses_fail_over_each_on_its_own() -> Result<()> 
         second[0].wait_for_line("-> Backup", SOON).await?;
         second[1].wait_for_line_since(since, "Backup -> Active", SOON).await?;
         let before = transitions(&second[1]).len();
+        // What the dead one left went when the new one heard who has the address now.
+        wait_until("one host has the second address", async || {
+            Ok(site.lab.watcher().holders(SECOND.into())? == [1])
+        })
+        .await?;
 
         // And the other way round.
         let since = Instant::now();
