@@ -145,7 +145,8 @@ impl<'a> Browser<'a> {
         ours.filter(|message| expected.is_empty() || !message.contains(expected)).collect()
     }
 
-    /// Every address that was asked for since this was asked last.
+    /// Every address that was asked for since this was asked last, but for the browser's own `chrome://` and
+    /// `chrome-untrusted://`.
     pub async fn requests(&self) -> Vec<String> {
         let entries = self.command("/se/log", json!({"type": "performance"})).await;
         let entries = entries.as_array().expect("entries").iter().filter_map(|entry| {
@@ -156,7 +157,7 @@ impl<'a> Browser<'a> {
                 "Network.webSocketCreated" => &event["params"]["url"],
                 _ => return None,
             };
-            url.as_str().filter(|url| !url.starts_with("chrome://")).map(str::to_owned)
+            url.as_str().filter(|url| !url.starts_with("chrome")).map(str::to_owned)
         });
         entries.collect()
     }
