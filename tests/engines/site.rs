@@ -74,8 +74,9 @@ impl Bounds {
     /// Its peers notice its silence after 0.6 s; the kernel keeps what it had for a lease of a second and what it adds.
     pub const SILENCE: Bounds = Bounds::of(2500, 2500, 2500);
 
-    /// The same, but the agent is there again at once, and what it left stays until another host has it.
-    pub const CRASHED: Bounds = Bounds::of(2500, 0, 1000);
+    /// The same, but the agent is there again at once, and what it left stays until another host has it: no gap, but
+    /// that of a busy machine. Removed at its start, it would be missed for 130 ms and more.
+    pub const CRASHED: Bounds = Bounds::of(2500, 100, 1000);
 
     const fn of(two: u64, none: u64, outage: u64) -> Bounds {
         let ms = Duration::from_millis;
