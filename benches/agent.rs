@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use outrider::lab::process::Process;
+use outrider::lab::tool;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub fn outrider() -> PathBuf {
 pub fn copy(program: &Path, folder: &Path) -> Result<PathBuf> {
     let copy = folder.join(program.file_name().context("a program has a name")?);
     if !copy.exists() {
-        fs::copy(program, &copy)
+        tool::install(program, &copy)
             .with_context(|| format!("copy {}; apt-get install keepalived?", program.display()))?;
     }
     Ok(copy)

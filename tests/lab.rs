@@ -7,11 +7,11 @@ use nix::sys::signal::Signal;
 use outrider::lab::metadata::Fault;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::watch::Change;
-use outrider::lab::{Host, Lab, VIP};
+use outrider::lab::{Host, Lab, VIP, tool};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -55,6 +55,8 @@ async fn the_client_tells_who_answered_and_what_was_lost() -> Result<()> {
     assert_eq!(lab.wait_for_holder(SOON).await?, 0);
     assert_eq!(lab.holders().await?, [0]);
 
+    // What the client asked before may have been lost.
+    lab.client().wait_for_answer_by("lb1", SOON).await?;
     let calm = Instant::now();
     lab.client().wait_for_answer_by("lb1", SOON).await?;
     let outage = lab.client().outage(calm).await?;
@@ -269,7 +271,7 @@ impl Demo {
         let directory = tempfile::tempdir()?;
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
         let program = directory.path().join("outrider");
-        std::fs::copy(PROGRAM, &program)?;
+        tool::install(Path::new(PROGRAM), &program)?;
         // Whoever runs the tests in the background may have them ignore SIGINT.
         let mut command = Command::new("env");
         command

@@ -1,8 +1,10 @@
 //! Programs of the distribution: each is found, or the Debian package that has it is named.
 
 use super::namespace::Namespace;
-use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use anyhow::{Context, Result, bail, ensure};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where a program is.
@@ -29,6 +31,37 @@ pub async fn run(namespace: &Namespace, package: &str, command: &str) -> Result<
     let program = find(words.next().context("a program")?, package)?;
     let program = program.to_str().context("a path in UTF-8")?;
     namespace.run_command(program, &words.collect::<Vec<_>>()).await
+}
+
+/// Puts a program where everybody may run it: a copy of `source`.
+///
+/// By another process: a child that another thread forks just now would have the file open for writing, too, until
+/// its own execve, and the kernel runs nothing that somebody writes to (execve(2), ETXTBSY).
+///
+/// # Errors
+/// It cannot be written.
+pub fn install(source: &Path, program: &Path) -> Result<()> {
+    installed(Command::new("install").args(["-m", "755"]).args([source, program]).stdin(Stdio::null()), b"")
+}
+
+/// Puts a script of this text where everybody may run it; how, says [`install`].
+///
+/// # Errors
+/// It cannot be written.
+pub fn script(program: &Path, text: &str) -> Result<()> {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(program).stdin(Stdio::piped());
+    installed(&mut install, text.as_bytes())
+}
+
+fn installed(install: &mut Command, text: &[u8]) -> Result<()> {
+    let mut install = install.spawn().context("install is missing: apt-get install coreutils")?;
+    if let Some(mut input) = install.stdin.take() {
+        input.write_all(text)?;
+    }
+    let status = install.wait()?;
+    ensure!(status.success(), "install: {status}");
+    Ok(())
 }
 
 /// `ip`, in a namespace.

@@ -2,8 +2,9 @@
 
 use crate::support::{OVERLAP, PROGRAM, SILENCE, SOON, Site, is_real_root};
 use anyhow::{Result, ensure};
-use outrider::lab::VIP;
+use outrider::lab::{VIP, tool};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
@@ -155,7 +156,7 @@ async fn no_other_user_may_drain() -> Result<()> {
     let files = tempfile::tempdir()?;
     std::fs::set_permissions(files.path(), PermissionsExt::from_mode(0o755))?;
     let program = files.path().join("outrider");
-    std::fs::copy(PROGRAM, &program)?;
+    tool::install(Path::new(PROGRAM), &program)?;
     let since = Instant::now();
     // The agent itself is nobody by now; so are other programs.
     for (order, user) in [("drain", 1000), ("undrain", 1000), ("drain", 65534)] {

@@ -225,6 +225,7 @@ fn a_file_may_not_include_itself_for_ever() {
         let error = import::file(Path::new(name), &Options::default()).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    std::fs::write(&file, "include /dev/zero\ninclude /dev/*\n").unwrap();
+    // Not /dev/*: /dev/stdout may be a file.
+    std::fs::write(&file, "include /dev/zero\ninclude /dev/zer*\n").unwrap();
     import::file(&file, &Options::default()).unwrap();
 }

@@ -3,8 +3,8 @@
 use crate::support::*;
 use outrider::config::{Notify, WebhookFormat};
 use outrider::core::event::State;
+use outrider::lab::tool;
 use outrider::notify::{Change, Notifier, Pace};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -19,8 +19,7 @@ impl Script {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("notify.sh");
         let text = format!("#!/bin/sh\ncd {}\n{text}\n", folder.path().display());
-        std::fs::write(&script, text).unwrap();
-        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        tool::script(&script, &text).unwrap();
         Script { folder }
     }
 

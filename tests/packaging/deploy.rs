@@ -1,8 +1,8 @@
 //! What is in deploy/ for hosts without Rancher: the systemd unit, the `docker run` line, the release script.
 
 use super::{PROGRAM, VERSION, compose, read, readme, tree};
+use outrider::lab::tool;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -160,9 +160,7 @@ impl Clone {
 
     fn tool(&self, name: &str, text: &str) {
         let path = self.tools.join(name);
-        let _ = std::fs::remove_file(&path);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        tool::script(&path, text).unwrap();
     }
 
     fn git(&self, arguments: &[&str]) {

@@ -5,7 +5,7 @@ use axum::Router;
 use nix::sys::signal::Signal;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
-use outrider::lab::{Lab, VIP};
+use outrider::lab::{Lab, VIP, tool};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 use tokio::process::Command;
@@ -19,9 +19,8 @@ async fn a_command_and_a_mail_tell_of_every_change_until_the_end() {
     // The agent is another user by then.
     std::fs::set_permissions(files.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let (script, told) = (files.path().join("notify"), files.path().join("told"));
-    std::fs::write(&script, format!("#!/bin/sh\necho \"$@\" \"$VRRP_STATE\" >> {}\n", told.display()))
-        .unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\necho \"$@\" \"$VRRP_STATE\" >> {}\n", told.display());
+    tool::script(&script, &text).unwrap();
     let mut server = Command::new("aiosmtpd");
     server.args(["-n", "-c", "aiosmtpd.handlers.Debugging", "stdout", "-l", "127.0.0.1:2525"]);
     server.env("PYTHONUNBUFFERED", "1");
@@ -85,8 +84,7 @@ async fn a_webhook_is_told_and_after_sighup_another_one_and_a_command() {
     std::fs::set_permissions(files.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let (file, told) = (files.path().join("outrider.toml"), files.path().join("told"));
     let script = files.path().join("notify");
-    std::fs::write(&script, format!("#!/bin/sh\necho $3 >> {}\n", told.display())).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    tool::script(&script, &format!("#!/bin/sh\necho $3 >> {}\n", told.display())).unwrap();
     let settings = |more: &str| std::fs::write(&file, format!("vip = \"{VIP}\"\n{more}\n")).unwrap();
     settings("webhook_url = \"http://127.0.0.1:8001/\"");
     let balancer = host.start_balancer().await.unwrap();
