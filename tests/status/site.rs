@@ -2,10 +2,11 @@
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
+use outrider::core::event::State;
 use outrider::lab::namespace::Namespace;
 use outrider::lab::process::Process;
 use outrider::lab::{Lab, VIP};
-use outrider::status::document::Status;
+use outrider::status::document::{self, Status};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,21 +23,29 @@ pub struct Site {
 }
 
 impl Site {
-    /// Everything runs, and the first one found to hold the address is returned.
+    /// Everything runs, and the host that holds the address is returned: the first, which starts before the others,
+    /// since two that start together may claim together.
     pub async fn running(hosts: usize, variables: &[(&str, &str)]) -> (Site, usize) {
         let lab = Lab::new(hosts, PROGRAM).await.unwrap();
         let vip = VIP.to_string();
         let (mut agents, mut balancers) = (Vec::new(), Vec::new());
-        for host in lab.hosts() {
+        let mut holder = 0;
+        for (index, host) in lab.hosts().iter().enumerate() {
             balancers.push(Some(host.start_balancer().await.unwrap()));
             let all = [&[("OUTRIDER_VIP", vip.as_str())], variables].concat();
             agents.push(Some(host.start_agent(&all).await.unwrap()));
+            if index == 0 {
+                holder = lab.wait_for_holder(SOON).await.unwrap();
+            }
         }
         let site = Site { lab, agents, balancers };
-        let holder = site.lab.wait_for_holder(SOON).await.unwrap();
         for host in 0..hosts {
-            let knows =
-                |status: &Status| status.routers.iter().all(|router| router.holder.is_some()) && status.ready;
+            // The second advert: within an interval of its start an agent heeds no priority 0.
+            let settled = |router: &document::Router| {
+                router.holder.is_some()
+                    && (router.state == State::Active || router.counters.adverts_received > 1)
+            };
+            let knows = |status: &Status| status.ready && status.routers.iter().all(settled);
             site.wait_for(host, "it knows who holds the address", knows).await;
         }
         (site, holder)
