@@ -3,6 +3,7 @@
 use outrider::config::{CheckSettings, Target};
 use outrider::core::{Outcome, Time};
 use outrider::health::{Checker, Report, start};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -187,26 +188,34 @@ pub async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// How many connections to this port of 127.0.0.1 are established, as seen from the connecting side.
-pub fn connections_to(port: u16) -> usize {
+/// The established connections to this port of 127.0.0.1: their local ends.
+fn connections(port: u16) -> Vec<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let (remote, established) = (format!(":{port:04X}"), "01");
-    table
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split_whitespace().skip(2);
-            Some((fields.next()?, fields.next()?))
-        })
-        .filter(|(address, state)| address.ends_with(&remote) && *state == established)
-        .count()
+    let ends = table.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    });
+    ends.filter(|(_, address, state)| address.ends_with(&remote) && *state == established)
+        .map(|(local, ..)| local.to_owned())
+        .collect()
 }
 
-/// Waits until exactly the held connection is open: one, and still one a moment later.
+/// How many connections to this port of 127.0.0.1 are established, as seen from the connecting side.
+pub fn connections_to(port: u16) -> usize {
+    connections(port).len()
+}
+
+/// Waits until exactly the held connection is open: one, longer than a look takes.
 pub async fn until_held(port: u16) {
-    let mut seen = 0;
+    let mut since: HashMap<String, Instant> = HashMap::new();
     wait_for("a held connection", || {
-        seen = if connections_to(port) == 1 { seen + 1 } else { 0 };
-        seen > 5
+        let open = connections(port);
+        since.retain(|connection, _| open.contains(connection));
+        for connection in &open {
+            since.entry(connection.clone()).or_insert_with(Instant::now);
+        }
+        matches!(&open[..], [only] if since[only].elapsed() > ms(10))
     })
     .await;
 }

@@ -89,7 +89,8 @@ async fn an_agent_works_whatever_its_role_and_is_ready_while_it_could_serve() {
         status.routers[0].state == State::Active && status.routers[0].takeover_seconds.total() == 1
     };
     let status = site.wait_for(other, "the other one took over", taken).await;
-    assert_eq!(status.routers[0].counters.priority_zero_received, 1);
+    // The leaver repeats it where its successor is slow.
+    assert!(status.routers[0].counters.priority_zero_received >= 1);
     let left = site.status(holder).await.unwrap().routers[0].counters.clone();
     assert_eq!((left.became_active, left.left_active, left.became_fault), (1, 1, 1));
     assert!(left.priority_zero_sent >= 1, "{left:?}");
