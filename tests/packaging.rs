@@ -2,6 +2,8 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // The helpers are tests, too.
 
+#[path = "packaging/again.rs"]
+mod again;
 #[path = "packaging/broken.rs"]
 mod broken;
 #[path = "packaging/catalog.rs"]
