@@ -113,7 +113,7 @@ async fn the_dead_are_collected() -> Result<()> {
     }
     let site = Site::bare(1, Published::ByProxy).await?;
     // What has a session of its own before its parent ends is spared when the check's process group is killed.
-    let check = "OUTRIDER_CHECK=exec:/bin/sh -c \"setsid sh -c 'sleep 1 & exit 0'; exit 0\"";
+    let check = "OUTRIDER_CHECK=exec:/bin/sh -c \"setsid sh -c 'sleep 1 & exit 0' && exit 0\"";
     let mut run = vec!["run", "-d", "--name", "tools", "--network", "host", "--read-only"];
     run.extend(["--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW"]);
     run.extend(["-e", "OUTRIDER_VIP=10.10.10.2", "-e", "OUTRIDER_PEERS=10.10.10.12"]);
