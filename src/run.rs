@@ -95,7 +95,8 @@ pub fn run(loaded: Loaded) -> Result<()> {
                 shown: observe::settings(&loaded),
             },
             realtime::background,
-        )?;
+        )
+        .await?;
         Runner::new(loaded, outside, desk)?.run(signals).await
     });
     runtime.shutdown_background();

@@ -4,6 +4,7 @@
 //! collect both. A reader who does not read fills the pipe, and a blocking write would then stop the adverts: so
 //! lines go through a bounded queue, and those that do not fit are dropped and counted.
 
+use super::realtime;
 use crate::config::{Config, LogFormat};
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr};
@@ -40,6 +41,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        // The channel by which the log's thread is told to end spins (`sched_yield`) until that thread has read: in real
+        // time it would keep it from the processor they share, and everybody else, until the kernel steps in after 0.95 s
+        // (sched(7), sched_rt_runtime_us).
+        realtime::ordinary();
         self.worker.take();
         let dropped = self.dropped_lines();
         if dropped > 0 {

@@ -57,8 +57,9 @@ impl Desk {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(settings: Settings, prepare: fn()) -> Result<Desk> {
-        let (ready, is_ready) = std::sync::mpsc::channel();
+    pub async fn start(settings: Settings, prepare: fn()) -> Result<Desk> {
+        // Not one of std's channels: those may spin for a thread that has been preempted.
+        let (ready, is_ready) = oneshot::channel();
         let (ask, asked) = mpsc::channel(1);
         let (orders_in, orders) = mpsc::channel(4);
         let (news, told) = unbounded_channel();
@@ -82,7 +83,7 @@ impl Desk {
                 runtime.block_on(serve(settings, shared, orders_in, told));
             })
             .context("cannot start the thread of the status")?;
-        let runtime = is_ready.recv().context("the thread of the status died at start")?;
+        let runtime = is_ready.await.context("the thread of the status died at start")?;
         Ok(Desk { asked, orders, news, runtime, room })
     }
 

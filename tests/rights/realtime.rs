@@ -3,6 +3,7 @@
 use crate::support::*;
 use outrider::lab::process::Process;
 use outrider::lab::{Lab, VIP};
+use tokio::process::Command;
 
 const ORDINARY: (u32, u32) = (0, 0);
 /// SCHED_RR, priority 1.
@@ -55,4 +56,32 @@ async fn nothing_is_said_where_it_is_not_allowed() {
     for line in agent.lines() {
         assert!(!line.text.contains("real time") && !line.text.contains("WARN"), "{}", line.text);
     }
+}
+
+/// In real time, whoever waits for a thread that has to share the processor must sleep: else both stand still, and the
+/// whole processor with them, until the kernel steps in after 0.95 s.
+#[tokio::test]
+async fn an_agent_that_ends_does_not_spin() {
+    const ENDS: u8 = 8;
+    let lab = Lab::new(1, PROGRAM).await.unwrap();
+    let own = &threads(i32::try_from(std::process::id()).unwrap())[0];
+    let processor: String = own.get("Cpus_allowed_list").chars().take_while(char::is_ascii_digit).collect();
+    let ends =
+        format!("for _ in $(seq {ENDS}); do timeout 1 taskset -c {processor} {PROGRAM} run; done; times");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &ends]).env("OUTRIDER_VIP", VIP.to_string()).env("OUTRIDER_CHECK", "none");
+    let shell = lab.hosts()[0].start("the agents", shell).await.unwrap();
+    assert!(shell.wait(SOON).await.unwrap().success(), "{}", shell.tail(20));
+    let lines = shell.lines();
+    let became = lines.iter().filter(|line| line.text.contains("-> Active")).count();
+    assert_eq!(became, usize::from(ENDS), "{}", shell.tail(40));
+    // times(1p): the shell's own time, then that of its children, user and system.
+    let times = &lines.iter().rfind(|line| line.text.split_whitespace().count() == 2).unwrap().text;
+    let seconds = |time: &str| {
+        let (minutes, seconds) = time.split_once('m').unwrap();
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds.trim_end_matches('s').parse::<f64>().unwrap()
+    };
+    let used: f64 = times.split_whitespace().map(seconds).sum();
+    println!("{used} s of the processor for {ENDS} agents of a second each");
+    assert!(used < f64::from(ENDS) * 0.3, "{used} s of the processor");
 }
