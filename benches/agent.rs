@@ -7,7 +7,7 @@ use outrider::lab::process::Process;
 use outrider::lab::tool;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Debian's.
 pub const KEEPALIVED: &str = "/usr/sbin/keepalived";
@@ -61,6 +61,11 @@ impl Agent {
 
     /// Ends all of its processes as a crash would.
     pub fn kill(&self) -> Result<()> {
+        // One that was just started gets its child first: that one would outlive it.
+        let begun = Instant::now();
+        while self.pids().is_err() && begun.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         // Stopped first, or keepalived's parent would start a new child, or its child end in good order because
         // its parent has died.
         self.signal_all(Signal::SIGSTOP)?;

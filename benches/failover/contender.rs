@@ -88,6 +88,10 @@ impl Contender {
             let config = if self == Self::Tuned { tuned(host, peer) } else { original(host) };
             let file = folder.join("keepalived.conf");
             fs::write(&file, config).context("write keepalived.conf")?;
+            // Of one that was killed a moment ago: where that is not quite dead, keepalived does not start.
+            for name in ["keepalived.pid", "vrrp.pid"] {
+                let _ = fs::remove_file(folder.join(name));
+            }
             let mut command = Command::new(copy(Path::new(KEEPALIVED), folder)?);
             command
                 .args(["--vrrp", "--dont-fork", "--log-console", "--no-syslog"])

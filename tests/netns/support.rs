@@ -118,6 +118,7 @@ impl Site {
     pub async fn start_agents(&mut self, holder: usize, variables: &[(&str, &str)]) -> Result<()> {
         self.start_agent(holder, variables).await?;
         ensure!(self.lab.wait_for_holder(SOON).await? == holder, "another host has the address");
+        self.agent(holder).wait_for_line("Backup -> Active", SOON).await?;
         for other in (0..self.machines.len()).filter(|host| *host != holder) {
             self.start_agent(other, variables).await?;
             self.agent(other).wait_for_line(" holds the address with priority ", SOON).await?;
