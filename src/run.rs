@@ -55,6 +55,10 @@ use tracing::error;
 /// Pause between two looks at what is missing for a start, and between two tries to open lost sockets or the local one.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Pause after the first look. Each that follows is twice as long, up to [`RETRY`]: the agent before this one may hold
+/// its lock for the moment that the kernel needs to clear away a killed process.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+
 /// Datagrams that are heard in one go, or two of each virtual router (after a pause all may have spoken): a flood of
 /// them must not keep the core from its timers.
 const DRAINED: usize = 128;
@@ -171,6 +175,7 @@ struct Runner {
     known: Option<Known>,
     unreachable: bool,
     retry_at: Instant,
+    retry_after: Duration,
     stopping: bool,
     /// A person wants this host out of service.
     drained: Option<Force>,
@@ -205,6 +210,7 @@ impl Runner {
             known: None,
             unreachable: false,
             retry_at: Instant::now(),
+            retry_after: RETRY_FIRST,
             stopping: false,
             drained: None,
             draining: Vec::new(),
@@ -336,7 +342,8 @@ impl Runner {
 
     /// Starts the virtual routers that have found their place.
     fn start_pending(&mut self) -> Result<()> {
-        self.retry_at = Instant::now() + RETRY;
+        self.retry_at = Instant::now() + self.retry_after;
+        self.retry_after = RETRY.min(self.retry_after * 2);
         let known = self.known.as_ref().map(|known| &known.snapshot);
         let mut waiting = Vec::new();
         for mut pending in std::mem::take(&mut self.pending) {
