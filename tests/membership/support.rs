@@ -199,7 +199,8 @@ impl Site {
         self.agent(host).lines().iter().filter(|line| line.text.contains(pattern)).count()
     }
 
-    /// Waits until exactly one host has the address and has answered the client since, and returns it.
+    /// Waits until exactly one host has the address and has answered the client since, and its agent has said so, and
+    /// returns it.
     pub async fn holder(&self) -> usize {
         self.settled(|_| true).await
     }
@@ -231,7 +232,18 @@ impl Site {
             found.is_some()
         })
         .await;
-        found.expect("just found")
+        let found = found.expect("just found");
+        if let Some(agent) = &self.machines[found].agent {
+            let is_active = || {
+                let lines = agent.lines();
+                lines
+                    .iter()
+                    .rfind(|line| line.text.contains(" -> "))
+                    .is_some_and(|line| line.text.contains("-> Active"))
+            };
+            until("the holder's line", is_active).await;
+        }
+        found
     }
 
     /// Waits until every other agent follows the holder.
