@@ -7,9 +7,9 @@ mod neighbours;
 mod protocol;
 mod serving;
 
-use super::advert::{Advert, Version};
+use super::advert::{Advert, Checksum, Version};
 use super::announce::Announcements;
-use super::auth::Proof;
+use super::auth::{Auth, Proof};
 use super::members::{Member, Standing};
 use super::*;
 

@@ -1,6 +1,6 @@
 //! The Active: its adverts, its lease, its rivals, and how it leaves.
 
-use super::{Holding, Leave, RIVALS_MAX, Router};
+use super::{Holding, Leave, Router};
 use crate::core::advert::Advert;
 use crate::core::announce::Schedule;
 use crate::core::command::Command;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How long the address stays after the successor's first advert: until its announcement has reached everybody.
 const OVERLAP: Duration = Duration::from_millis(20);
+/// Rivals that are named, so that forged sources cannot fill the memory and the log.
+const RIVALS_MAX: usize = 32;
 /// Pause before a successor is looked for again.
 const RETRY: Duration = Duration::from_secs(5);
 /// Priority of a host that should not hold the address but has nobody to give it to: anyone else wins.
