@@ -225,10 +225,12 @@ fn send(name: &str, line: &str) -> Result<String> {
     // Who may not ask at all is told so, and cut off, maybe before this is written.
     let asked = writeln!(socket, "{line}");
     let mut line = String::new();
-    std::io::BufReader::new(socket.take(ANSWER)).read_line(&mut line)?;
+    // One that is killed now resets the connection.
+    let silent = || format!("the agent that listens on {name} gave no answer: it may be ending");
+    std::io::BufReader::new(socket.take(ANSWER)).read_line(&mut line).with_context(silent)?;
     if line.is_empty() {
         asked?;
-        bail!("the agent gave no answer: it may be ending");
+        bail!(silent());
     }
     let answer: Answer = serde_json::from_str(&line).context("the agent's answer is not understood")?;
     if !answer.ok {

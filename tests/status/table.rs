@@ -6,6 +6,7 @@ use outrider::lab::process::Process;
 use outrider::status::document::Status;
 use outrider::status::group::Group;
 use std::time::Instant;
+use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn a_table_a_document_and_codes_for_scripts() {
@@ -69,10 +70,30 @@ async fn the_only_agent_is_found_without_its_settings() {
     let (code, _, complaint) = asked(&site).await;
     let both = "several agents listen here: set OUTRIDER_VIP to one of 10.10.10.2, 10.10.10.3";
     assert!(code == 1 && complaint.contains(both), "{complaint}");
-    drop(second);
+    second.kill9().unwrap();
+    second.wait(SOON).await.unwrap();
     site.stop_agent(holder).await;
     let (code, _, complaint) = asked(&site).await;
     assert!(code == 1 && complaint.contains("no agent listens here"), "{complaint}");
+}
+
+/// As one does that is killed before it has answered.
+#[tokio::test]
+async fn an_agent_that_ends_before_it_answers_is_named() {
+    let files = tempfile::tempdir().unwrap();
+    let socket = files.path().join("socket");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let mut command = tokio::process::Command::new(PROGRAM);
+    command.arg("status").env_clear().env("OUTRIDER_VIP", VIP.to_string()).env("OUTRIDER_SOCKET", &socket);
+    let asking = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let (mut asked, _) = tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap();
+    // Closed with the rest of the question unread, the connection is reset.
+    asked.read_exact(&mut [0]).await.unwrap();
+    drop(asked);
+    let output = asking.wait_with_output().await.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let named = format!("the agent that listens on {} gave no answer: it may be ending", socket.display());
+    assert!(output.status.code() == Some(1) && complaint.contains(&named), "{complaint}");
 }
 
 #[tokio::test]
