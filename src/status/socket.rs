@@ -225,8 +225,8 @@ fn send(name: &str, line: &str) -> Result<String> {
     // Who may not ask at all is told so, and cut off, maybe before this is written.
     let asked = writeln!(socket, "{line}");
     let mut line = String::new();
-    // One that is killed now resets the connection.
-    let silent = || format!("the agent that listens on {name} gave no answer: it may be ending");
+    // One that is killed now resets the connection, one that is stopped says nothing.
+    let silent = || format!("the agent that listens on {name} gave no answer: it may be ending, or hang");
     std::io::BufReader::new(socket.take(ANSWER)).read_line(&mut line).with_context(silent)?;
     if line.is_empty() {
         asked?;
